@@ -1,0 +1,1 @@
+"""The thinking: pure functions over values, and the Faust edge that runs them."""

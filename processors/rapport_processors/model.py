@@ -1,0 +1,65 @@
+"""The values that pass between the pure parts: a message made of copies, and what was decided about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rapport_schemas.records import Copy, Person
+
+MAIL_CLASSES = ("human", "list", "bulk", "auto_reply", "calendar_notice", "bounce")
+"""Best first: a message takes the best class over its copies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message, however many copies. A pure function of the set of its copies.
+
+    Attributes:
+        message_id: as the header has it, or empty.
+        identity: the message id, or the fallback id of a mail without one.
+        author: comparable address of the author; empty when hidden or unreadable.
+        earliest_ms: the group's earliest `Date`, None when no copy has a readable one. With identity and author it
+            names the message for ever.
+        at_ms: the time it counts at; None: stored, not counted.
+        mail_class: best class over the copies.
+        people: union over the copies, without duplicates of (role, address), in a fixed order.
+        copies: the held copies, sorted by key.
+        thread_key: smallest thread key over the copies.
+    """
+
+    message_id: str
+    identity: str
+    author: str
+    author_name: str
+    earliest_ms: int | None
+    at_ms: int | None
+    mail_class: str
+    subject: str
+    preview: str
+    people: tuple[Person, ...]
+    copies: tuple[Copy, ...]
+    thread_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Contract part 6 for one message under one state of the directory. All tuples are sorted and distinct.
+
+    Attributes:
+        synced: whether it belongs to the record of customer relationships.
+        rule: stable name of the deciding rule, such as `contact_address`, `customer_domain`, `internal`, `excluded`,
+            `no_customer`, `unknown_sender`.
+        members: team members who take part, counted participations only.
+        reason: JSON-ready explanation: entries used, losing candidates, what would turn it.
+    """
+
+    synced: bool
+    rule: str
+    members: tuple[str, ...] = ()
+    customers: tuple[str, ...] = ()
+    contacts: tuple[str, ...] = ()
+    author_members: tuple[str, ...] = ()
+    author_customers: tuple[str, ...] = ()
+    author_contacts: tuple[str, ...] = ()
+    ambiguous: bool = False
+    reason: dict[str, object] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Connectors: they publish what a provider said, before any decision."""

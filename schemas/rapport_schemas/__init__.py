@@ -1,0 +1,1 @@
+"""What the parties agreed: Avro records, the topic catalogue, the wire format, the sealing of pages."""

@@ -1,0 +1,300 @@
+"""The records of the Avro schemas as types: what a decoded value is. A test holds them equal to the schemas."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class Mark(TypedDict):
+    """A mark that a waiting command follows through the pipeline."""
+
+    id: str
+    tenant: str
+    round: int
+    source: str
+    dirty: bool
+
+
+class Page(TypedDict):
+    """One page of one stream of one connection, or a control record of it."""
+
+    tenant: str
+    connection: str
+    member: str
+    provider: str
+    stream: str
+    type: str
+    fetch: int
+    published_at: int
+    count: int
+    key_id: str
+    sealed: bytes
+    listing: str | None
+    range_from: int | None
+    range_to: int | None
+    mark: Mark | None
+
+
+class MimePart(TypedDict):
+    """One node of the MIME tree, depth first."""
+
+    type: str
+    filename: str
+    parameters: str
+
+
+class MailFields(TypedDict):
+    """One mail as the provider holds it; bodies stay there."""
+
+    headers: bytes
+    mime: list[MimePart]
+    preview: str
+    size: int
+    provider_time: int | None
+    folder: str
+    labels: list[str]
+    conversation: str
+
+
+class Change(TypedDict):
+    """One change of a page."""
+
+    op: str
+    provider_id: str
+    mail: MailFields | None
+
+
+class PageBody(TypedDict):
+    """What is sealed in a page."""
+
+    changes: list[Change]
+
+
+class DirectoryNotice(TypedDict):
+    """The directory changed up to an offset."""
+
+    offset: int
+    tenant: str
+    entries: list[str]
+
+
+class Routed(TypedDict):
+    """A batch of work for one partition of weave."""
+
+    tenant: str
+    gen: int
+    assignment: int
+    source: str
+    sealed: bytes
+    notice: DirectoryNotice | None
+    mark: Mark | None
+
+
+class Person(TypedDict):
+    """One mention of one address."""
+
+    role: str
+    address: str
+    name: str
+
+
+class Origin(TypedDict):
+    """Where in the raw log a copy was read."""
+
+    topic: str
+    partition: int
+    offset: int
+    index: int
+
+
+class CopyMessage(TypedDict):
+    """A mail copy, parsed: pure content, nothing decided."""
+
+    message_id: str
+    fallback_id: str
+    author: str
+    author_name: str
+    author_hidden: bool
+    date: int | None
+    provider_time: int | None
+    mail_class: str
+    sent: bool
+    subject: str
+    base_subject: str
+    preview: str
+    people: list[Person]
+    thread_key: bytes
+    fetched_at: int
+    origin: Origin
+
+
+class Copy(TypedDict):
+    """One copy of a message, or that it is no longer held."""
+
+    key: str
+    connection: str
+    member: str
+    id: bytes
+    version: int
+    gone: str
+    message: CopyMessage | None
+
+
+class Claim(TypedDict):
+    """An id is mentioned under a thread key."""
+
+    id: bytes
+    key: bytes
+    arm: bool
+
+
+class KeyPair(TypedDict):
+    """Two thread keys joined, or a key and a smaller label for it."""
+
+    key: bytes
+    other: bytes
+
+
+class RoutedBody(TypedDict):
+    """What is sealed in a routed record."""
+
+    copies: list[Copy]
+    claims: list[Claim]
+    joins: list[KeyPair]
+    labels: list[KeyPair]
+    redecide: list[bytes]
+
+
+class Item(TypedDict):
+    """One item as decided; the newest record of its key is the truth."""
+
+    tenant: str
+    gen: int
+    item_id: str
+    kind: str
+    at: int | None
+    thread_key: str
+    mail_class: str
+    synced: bool
+    rule: str
+    author_members: list[str]
+    author_customers: list[str]
+    author_contacts: list[str]
+    members: list[str]
+    customers: list[str]
+    contacts: list[str]
+    ambiguous: bool
+    deleted: bool
+    redirect: str | None
+    assignment: int
+    origin: Origin | None
+    id_hashes: list[bytes]
+    address_hashes: list[bytes]
+    sealed: bytes
+    mark: Mark | None
+
+
+class ItemBody(TypedDict):
+    """What is sealed in an item: everything a person could read."""
+
+    message_id: str
+    subject: str
+    preview: str
+    author: str
+    author_name: str
+    people: list[Person]
+    copies: list[str]
+    reason: str
+
+
+class ThreadAlias(TypedDict):
+    """A thread key and the smaller key that names its thread."""
+
+    tenant: str
+    gen: int
+    key: str
+    label: str
+    assignment: int
+    mark: Mark | None
+
+
+class Entry(TypedDict):
+    """One address or domain with its validity."""
+
+    value: str
+    valid_from: int | None
+    valid_to: int | None
+    recorded_at: int
+    ended_at: int | None
+
+
+class DirectoryEntry(TypedDict):
+    """One tenant, member, customer, contact or exclusion."""
+
+    tenant: str
+    kind: str
+    id: str
+    name: str
+    customer: str
+    addresses: list[Entry]
+    domains: list[Entry]
+    member: str
+    contact: str
+    settings: str
+    recorded_at: int
+    deleted: bool
+    mark: Mark | None
+
+
+class Cursor(TypedDict):
+    """How far a stream was read; saved after the broker confirmed every page before it."""
+
+    tenant: str
+    connection: str
+    stream: str
+    fetch: int
+    key_id: str
+    sealed: bytes
+    updated_at: int
+
+
+class Connection(TypedDict):
+    """One member's mailbox or calendar at one provider."""
+
+    tenant: str
+    connection: str
+    member: str
+    provider: str
+    state: str
+    settings: str
+    last_sync: int | None
+    oldest: int | None
+    updated_at: int
+
+
+class DeadLetter(TypedDict):
+    """Something that could not be processed: origin and reason, never content."""
+
+    id: str
+    tenant: str
+    connection: str
+    stage: str
+    origin: str
+    reason: str
+    detail: str
+    at: int
+    state: str
+
+
+class StateChange(TypedDict):
+    """One row."""
+
+    key: bytes
+    value: bytes | None
+
+
+class Changelog(TypedDict):
+    """One batch of state changes of one partition of one stage."""
+
+    assignment: int
+    changes: list[StateChange]

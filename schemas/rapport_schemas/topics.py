@@ -1,0 +1,80 @@
+"""The topic catalogue: names, keys, partition counts, retention. Nothing else spells a topic name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+PARTITIONS = 8
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+_HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
+
+
+class Lane(StrEnum):
+    """Live goes first; backfill has a minimum share, so that neither starves the other."""
+
+    LIVE = "live"
+    BACKFILL = "backfill"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic as it is created. `config` holds Kafka's own setting names."""
+
+    name: str
+    schema: str
+    key: str
+    partitions: int = PARTITIONS
+    config: dict[str, str] = field(default_factory=dict)
+
+
+_FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+_STOPGAP_14_DAYS = {"cleanup.policy": "delete", "retention.ms": str(14 * _DAY_MS)}
+_COMPACT = {
+    "cleanup.policy": "compact",
+    "segment.ms": str(_HOUR_MS),
+    "max.compaction.lag.ms": str(12 * _HOUR_MS),
+    "min.cleanable.dirty.ratio": "0.3",
+}
+
+
+def _lanes(domain: str, schema: str, key: str, config: dict[str, str]) -> dict[Lane, Topic]:
+    return {
+        Lane.LIVE: Topic(f"rapport.{domain}.v1", schema, key, config=config),
+        Lane.BACKFILL: Topic(f"rapport.{domain}.backfill.v1", schema, key, config=config),
+    }
+
+
+MAIL_RAW = _lanes("mail.raw", "page", "connection", _FOREVER)
+CALENDAR_RAW = _lanes("calendar.raw", "page", "connection", _FOREVER)
+ROUTED = _lanes("routed", "routed", "tenant, generation (partition set by shard)", _STOPGAP_14_DAYS)
+ITEMS = Topic("rapport.items.v1", "item", "tenant, generation, item (partition set by shard)", config=_COMPACT)
+THREAD_ALIAS = Topic(
+    "rapport.thread_alias.v1", "thread_alias", "tenant, generation, thread key (by shard)", config=_COMPACT
+)
+DIRECTORY = Topic("rapport.directory.v1", "directory_entry", "tenant, kind, id", partitions=1, config=_COMPACT)
+CURSORS = Topic("rapport.cursors.v1", "cursor", "tenant, connection, stream", config=_COMPACT)
+CONNECTIONS = Topic("rapport.connections.v1", "connection", "tenant, connection", config=_COMPACT)
+DEAD = Topic("rapport.dead.v1", "dead_letter", "origin", config=_FOREVER)
+ROUTE_CHANGELOG = Topic("rapport.route.changelog.v1", "changelog", "tenant (partition set)", config=_FOREVER)
+WEAVE_CHANGELOG = Topic("rapport.weave.changelog.v1", "changelog", "tenant (partition set)", config=_FOREVER)
+
+CATALOGUE: tuple[Topic, ...] = (
+    *MAIL_RAW.values(),
+    *CALENDAR_RAW.values(),
+    *ROUTED.values(),
+    ITEMS,
+    THREAD_ALIAS,
+    DIRECTORY,
+    CURSORS,
+    CONNECTIONS,
+    DEAD,
+    ROUTE_CHANGELOG,
+    WEAVE_CHANGELOG,
+)
+
+
+def composite_key(*parts: str | int) -> bytes:
+    """A record key of several parts; the parts may hold any text but NUL."""
+    return "\0".join(str(part) for part in parts).encode("utf-8", "surrogateescape")

@@ -1,0 +1,1 @@
+"""Where results are written for people to read."""

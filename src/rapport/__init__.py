@@ -1,0 +1,1 @@
+"""The roof: commands, settings, factories, local services, the dashboard. It knows every room; no room knows it."""

@@ -1,0 +1,1 @@
+"""The floor: errors, clock, ids and the protocols that rooms share. Standard library only."""

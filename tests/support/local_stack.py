@@ -1,0 +1,97 @@
+"""Real services for tests: a throwaway Kafka broker, and a whole instance. Each is ended by its pid."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from rapport.local import kafka as local_kafka
+from rapport.local.ports import free_port
+
+_START_SECONDS = 60.0
+
+
+def why_no_kafka() -> str | None:
+    """Why a local broker cannot run here, or None when it can."""
+    if shutil.which("java") is None:
+        return "no Java on the PATH: the local Kafka cannot run"
+    if not local_kafka.is_fetched() and shutil.which("mvn") is None:
+        return "no Maven on the PATH and no Kafka in the cache: the local Kafka cannot run"
+    return None
+
+
+@dataclass
+class TestBroker:
+    """A broker of one test: `start`, `stop` and `kill` may be repeated; data survives until the test ends."""
+
+    __test__ = False
+
+    config: local_kafka.Broker
+    process: subprocess.Popen[bytes] | None = field(default=None)
+
+    @property
+    def bootstrap(self) -> str:
+        """Bootstrap servers, the same over restarts."""
+        return self.config.address
+
+    def start(self) -> None:
+        """Starts the broker and returns when it answers."""
+        with (self.config.folder / "broker.log").open("ab") as log:
+            self.process = subprocess.Popen(local_kafka.start_command(self.config), stdout=log, stderr=log)
+        self._wait_until_it_answers()
+
+    def stop(self) -> None:
+        """Ends the broker in order."""
+        self._end(kill=False)
+
+    def kill(self) -> None:
+        """Ends the broker at once, as a power cut of the process would."""
+        self._end(kill=True)
+
+    def _end(self, *, kill: bool) -> None:
+        if self.process is None:
+            return
+        self.process.kill() if kill else self.process.terminate()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def _wait_until_it_answers(self) -> None:
+        assert self.process is not None
+        deadline = time.monotonic() + _START_SECONDS
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        while True:
+            try:
+                admin.list_topics(timeout=1)
+            except KafkaException:
+                assert self.process.poll() is None, f"the broker ended: {self._log_tail()}"
+                assert time.monotonic() < deadline, f"the broker does not answer: {self._log_tail()}"
+            else:
+                return
+
+    def _log_tail(self) -> str:
+        return (self.config.folder / "broker.log").read_text("utf-8", "replace")[-2000:]
+
+
+@contextmanager
+def kafka_broker(folder: Path) -> Iterator[TestBroker]:
+    """A real broker with its data under `folder`, on free ports, stopped at the end."""
+    local_kafka.fetch()
+    broker = TestBroker(local_kafka.Broker(folder / "kafka", free_port(), free_port()))
+    local_kafka.prepare(broker.config)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.kill()

@@ -1,0 +1,1 @@
+"""Alembic's folder; see `rapport.store.migrating`, which is the only thing that runs it."""

@@ -1,0 +1,165 @@
+"""Kafka clients and topics. Every client of the program is made here, so that one place decides what is safe."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from rapport.local.kafka import BATCH_OVERHEAD_BYTES
+from rapport.registry import registered_ids
+from rapport.settings import Endpoints
+from rapport_core.errors import ConfigError, UnavailableError
+from rapport_schemas.topics import CATALOGUE, MAX_MESSAGE_BYTES, Topic
+from rapport_schemas.wire import Wire
+
+_log = structlog.get_logger(__name__)
+_ADMIN_SECONDS = 30.0
+
+
+class _ClientLog:
+    """librdkafka's own words, which would otherwise go to stderr as they are."""
+
+    def log(self, level: int, text: str, *arguments: object) -> None:
+        """Called by the client from its poll."""
+        del level
+        _log.warning("kafka_client_reported", text=(text % arguments) if arguments else text)
+
+
+def producer(endpoints: Endpoints, **overrides: Any) -> Producer:
+    """An idempotent producer: no loss, no duplicate, no reordering by a retry; the Java client's partitioner."""
+    return Producer(
+        {
+            **_common(endpoints.kafka),
+            "enable.idempotence": True,
+            "partitioner": "murmur2_random",
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            "message.max.bytes": MAX_MESSAGE_BYTES,
+            **overrides,
+        }
+    )
+
+
+def consumer(endpoints: Endpoints, group: str, **overrides: Any) -> Consumer:
+    """A consumer that starts at the earliest record and commits only what its owner tells it to."""
+    return Consumer(
+        {
+            **_common(endpoints.kafka),
+            "group.id": group,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            **overrides,
+        }
+    )
+
+
+def admin(endpoints: Endpoints) -> AdminClient:
+    """An administration client; it connects when it is first used."""
+    return AdminClient(_common(endpoints.kafka))
+
+
+def is_reachable(bootstrap: str, seconds: float = 2.0) -> bool:
+    """Whether a broker answers within that time."""
+    try:
+        AdminClient(_common(bootstrap)).list_topics(timeout=seconds)
+    except KafkaException:
+        return False
+    return True
+
+
+def ensure_topics(endpoints: Endpoints, topics: Iterable[Topic] = CATALOGUE) -> None:
+    """Creates the topics that are missing and returns when they can be used. Safe to repeat and to run twice at once.
+
+    Raises:
+        ConfigError: a topic exists with another number of partitions.
+        UnavailableError: the brokers cannot be reached or refuse.
+    """
+    client = admin(endpoints)
+    wanted = {topic.name: topic for topic in topics}
+    present = partition_counts(client, endpoints.kafka)
+    _create(client, [topic for name, topic in wanted.items() if name not in present], endpoints.kafka)
+    deadline = time.monotonic() + _ADMIN_SECONDS
+    while not wanted.keys() <= present.keys():
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"Kafka at {endpoints.kafka} did not create its topics in time; try again")
+        time.sleep(0.05)
+        present = partition_counts(client, endpoints.kafka)
+    _check_partitions(wanted, present)
+
+
+def partition_counts(client: AdminClient, bootstrap: str) -> dict[str, int]:
+    """The topics of a cluster with their partitions. Raises UnavailableError."""
+    try:
+        found = client.list_topics(timeout=_ADMIN_SECONDS).topics
+    except KafkaException as error:
+        raise unreachable(bootstrap) from error
+    return {name: len(topic.partitions) for name, topic in found.items() if topic.error is None}
+
+
+def unreachable(bootstrap: str) -> UnavailableError:
+    """The error every user of Kafka raises when it is away."""
+    return UnavailableError(f"Kafka at {bootstrap} cannot be reached: rapport doctor says what is missing")
+
+
+def wire(endpoints: Endpoints) -> Wire:
+    """The wire format: fixed ids, or those of the schema registry, which is told our schemas first."""
+    if endpoints.schema_registry is None:
+        return Wire()
+    return Wire(registered_ids(endpoints.schema_registry))
+
+
+def _common(bootstrap: str) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": bootstrap,
+        "client.id": "rapport",
+        "logger": _ClientLog(),
+        # A broker that restarts is back within seconds; the default backs off to ten.
+        "reconnect.backoff.max.ms": 2000,
+    }
+
+
+def _create(client: AdminClient, missing: list[Topic], bootstrap: str) -> None:
+    if not missing:
+        return
+    for name, future in client.create_topics([_new_topic(topic) for topic in missing]).items():
+        try:
+            future.result(_ADMIN_SECONDS)
+        except KafkaException as error:
+            reason: KafkaError = error.args[0]
+            if reason.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise UnavailableError(
+                    f"Kafka at {bootstrap} did not create {name}: {reason.str()}"
+                ) from error
+
+
+def _new_topic(topic: Topic) -> NewTopic:
+    config = {"max.message.bytes": str(MAX_MESSAGE_BYTES + BATCH_OVERHEAD_BYTES), **topic.config}
+    # -1: what the brokers have as their default, one on a single node.
+    return NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=-1, config=config)
+
+
+def _check_partitions(wanted: dict[str, Topic], present: dict[str, int]) -> None:
+    for name, topic in wanted.items():
+        if present[name] != topic.partitions:
+            raise ConfigError(
+                f"topic {name} has {present[name]} partitions where {topic.partitions} are needed: partition counts are"
+                " fixed when topics are created, so use another Kafka or remove the topic if it holds nothing"
+            )
+
+
+def flush(client: Producer, seconds: float = 60.0) -> None:
+    """Waits until everything is confirmed. Raises UnavailableError when that does not happen in time."""
+    left = client.flush(seconds)
+    if left:
+        with contextlib.suppress(KafkaException):
+            client.purge()
+        raise UnavailableError(
+            f"Kafka did not confirm {left} records in time; run this again, nothing is counted twice"
+        )

@@ -1,0 +1,1 @@
+"""ClickHouse: migrations, rows, the sink that writes them and the one module that reads them."""

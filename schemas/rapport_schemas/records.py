@@ -112,6 +112,7 @@ class CopyMessage(TypedDict):
 
     message_id: str
     fallback_id: str
+    header_id: str
     author: str
     author_name: str
     author_hidden: bool
@@ -298,3 +299,24 @@ class Changelog(TypedDict):
 
     assignment: int
     changes: list[StateChange]
+
+
+class Shown(TypedDict):
+    """What one stream says of an item."""
+
+    stream: bytes
+    fetch: int
+    present: bool
+    excluded: str
+
+
+class Holding(TypedDict):
+    """State of route: one item as one connection holds it."""
+
+    revision: int
+    fetch: int
+    digest: bytes
+    id: bytes
+    gone: str
+    shown: list[Shown]
+    fields: bytes | None

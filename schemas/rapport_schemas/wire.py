@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ FIXED_IDS: Final[dict[str, int]] = {
 }
 """Schemas of whole record values. Bodies inside sealed bytes have no id: the record around them pins their version."""
 
-BODIES: Final[frozenset[str]] = frozenset({"page_body", "routed_body", "item_body", "copy"})
+BODIES: Final[frozenset[str]] = frozenset({"page_body", "routed_body", "item_body", "copy", "holding"})
 
 
 def schema_json(name: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def schema_json(name: str) -> dict[str, Any]:
     return parsed
 
 
-@lru_cache(maxsize=None)
+@cache
 def schema(name: str) -> Schema:
     """The parsed schema, ready for fastavro."""
     return fastavro.parse_schema(schema_json(name))

@@ -1,0 +1,136 @@
+"""Routed batches: what route and weave have for the partitions of weave, gathered per tenant and target.
+
+A bundle becomes as few Kafka records as fit the broker's limit: cost is per record, not per change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rapport_core.ids import partition_of
+from rapport_core.keys import KeyRing
+from rapport_processors.outbox import OutRecord
+from rapport_schemas.records import Claim, Copy, DirectoryNotice, KeyPair, Mark, Routed, RoutedBody
+from rapport_schemas.sealing import seal
+from rapport_schemas.topics import PARTITIONS, ROUTED, Lane, composite_key
+from rapport_schemas.wire import Wire, encode_body
+
+_MAX_BODY_BYTES = 400_000
+_COPY_BYTES, _PERSON_BYTES, _CLAIM_BYTES, _PAIR_BYTES = 600, 80, 36, 36
+
+
+def _empty() -> RoutedBody:
+    return {"copies": [], "claims": [], "joins": [], "labels": [], "redecide": []}
+
+
+class _Bundle:
+    """Bodies for one target; a new one begins when the present one is estimated to be full."""
+
+    def __init__(self) -> None:
+        self.bodies = [_empty()]
+        self._bytes = 0
+
+    def room(self, size: int) -> RoutedBody:
+        if self._bytes and self._bytes + size > _MAX_BODY_BYTES:
+            self.bodies.append(_empty())
+            self._bytes = 0
+        self._bytes += size
+        return self.bodies[-1]
+
+
+class Bundles:
+    """Gathers for all targets during one batch; `records` turns everything into Kafka records, marks last."""
+
+    def __init__(
+        self, wire: Wire, keys: KeyRing, *, lane: Lane, source: str, assignment: int, partitions: int = PARTITIONS
+    ) -> None:
+        self._wire, self._keys = wire, keys
+        self.lane = lane
+        self._source, self._assignment = source, assignment
+        self._partitions = partitions
+        self._bundles: dict[tuple[str, int, int], _Bundle] = {}
+        self._claims: set[tuple[str, int, bytes, bytes, bool]] = set()
+        self._controls: list[tuple[Lane, int, DirectoryNotice | None, Mark | None]] = []
+        self.cascades: set[str] = set()
+
+    def _target(self, tenant: str, gen: int, partition: int) -> _Bundle:
+        return self._bundles.setdefault((tenant, gen, partition), _Bundle())
+
+    def copy(self, tenant: str, gen: int, copy: Copy) -> None:
+        """A copy, for the shard of its message id."""
+        message = copy["message"]
+        size = _COPY_BYTES
+        if message is not None:
+            size += _PERSON_BYTES * len(message["people"]) + 4 * (len(message["subject"]) + len(message["preview"]))
+        bundle = self._target(tenant, gen, partition_of(copy["id"], self._partitions))
+        bundle.room(size)["copies"].append(copy)
+
+    def claim(self, tenant: str, gen: int, claim: Claim) -> None:
+        """A claim, for the shard of its id; once per batch."""
+        once = (tenant, gen, claim["id"], claim["key"], claim["arm"])
+        if once not in self._claims:
+            self._claims.add(once)
+            target = self._target(tenant, gen, partition_of(claim["id"], self._partitions))
+            target.room(_CLAIM_BYTES)["claims"].append(claim)
+
+    def join(self, tenant: str, gen: int, pair: KeyPair) -> None:
+        """A join, for the shard of its key."""
+        self.cascades.add(tenant)
+        target = self._target(tenant, gen, partition_of(pair["key"], self._partitions))
+        target.room(_PAIR_BYTES)["joins"].append(pair)
+
+    def label(self, tenant: str, gen: int, pair: KeyPair) -> None:
+        """A label, for the shard of its key."""
+        self.cascades.add(tenant)
+        target = self._target(tenant, gen, partition_of(pair["key"], self._partitions))
+        target.room(_PAIR_BYTES)["labels"].append(pair)
+
+    def redecide(self, tenant: str, gen: int, partition: int, after: bytes) -> None:
+        """The next slice of a partition's own sweep."""
+        self.cascades.add(tenant)
+        self._target(tenant, gen, partition).room(_CLAIM_BYTES)["redecide"].append(after)
+
+    def notice(self, notice: DirectoryNotice) -> None:
+        """A directory change, for every partition."""
+        self._controls.extend((self.lane, partition, notice, None) for partition in range(self._partitions))
+
+    def mark(self, lane: Lane, mark: Mark) -> None:
+        """A mark, for every partition, behind everything else of this batch."""
+        self._controls.extend((lane, partition, None, mark) for partition in range(self._partitions))
+
+    def records(self) -> Iterator[OutRecord]:
+        """Everything gathered, ready to publish; the order within a target is the order of gathering."""
+        for (tenant, gen, partition), bundle in self._bundles.items():
+            for body in bundle.bodies:
+                sealed = seal(
+                    self._keys.tenant_keys(tenant).seal,
+                    encode_body("routed_body", body),
+                    composite_key("routed", tenant),
+                )
+                yield self._record(self.lane, partition, tenant, gen, sealed, None, None)
+        for lane, partition, notice, mark in self._controls:
+            tenant = notice["tenant"] if notice else ""
+            yield self._record(lane, partition, tenant, 0, b"", notice, mark)
+
+    def _record(
+        self,
+        lane: Lane,
+        partition: int,
+        tenant: str,
+        gen: int,
+        sealed: bytes,
+        notice: DirectoryNotice | None,
+        mark: Mark | None,
+    ) -> OutRecord:
+        value: Routed = {
+            "tenant": tenant,
+            "gen": gen,
+            "assignment": self._assignment,
+            "source": self._source,
+            "sealed": sealed,
+            "notice": notice,
+            "mark": mark,
+        }
+        return OutRecord(
+            ROUTED[lane].name, partition, composite_key(tenant, gen), self._wire.encode("routed", value)
+        )

@@ -1,0 +1,187 @@
+"""Runs one stage's batches in the one order that loses nothing.
+
+    compute in memory → outputs confirmed → changelog confirmed → one RocksDB batch → acknowledge
+
+State therefore never runs ahead of what was published, and whatever a crash interrupts is simply done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from confluent_kafka import Consumer
+
+from rapport_core.clock import Clock, to_ms
+from rapport_core.errors import InvariantError
+from rapport_processors.edge.recovery import recover
+from rapport_processors.edge.rocks import Position, RocksStore, shared_cache
+from rapport_processors.outbox import OutRecord
+from rapport_processors.records import InRecord
+from rapport_processors.state import StateBatch
+from rapport_schemas.records import Changelog
+from rapport_schemas.topics import Lane, Topic
+from rapport_schemas.wire import Wire
+
+_CHANGELOG_RECORD_BYTES = 800_000
+Change = tuple[bytes, bytes | None]
+
+
+class Outlet(Protocol):
+    """The worker's one way to Kafka; the transport's producer is the real one."""
+
+    async def publish(self, records: Sequence[OutRecord]) -> list[int]:
+        """Returns the records' offsets, in order, once the broker has confirmed all of them."""
+        ...
+
+
+class Stage(Protocol):
+    """A pure stage: what to publish for one batch of one partition, with its changes left in the state batch."""
+
+    @property
+    def name(self) -> str:
+        """The stage's stable name."""
+        ...
+
+    def process(
+        self, state: StateBatch, lane: Lane, records: Iterable[InRecord], *, assignment: int, now_ms: int
+    ) -> Sequence[OutRecord]:
+        """See RouteStage and WeaveStage."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What this worker owns since the last rebalance, under a number no other assignment ever had."""
+
+    number: int
+    partitions: frozenset[int]
+
+
+@dataclass(slots=True)
+class _Owned:
+    assignment: Assignment = field(default_factory=lambda: Assignment(0, frozenset()))
+    stores: dict[int, RocksStore] = field(default_factory=dict)
+
+
+class StageRunner:
+    """Owns the stores of one stage in one worker."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        changelog: Topic,
+        *,
+        wire: Wire,
+        clock: Clock,
+        state_dir: Path,
+        new_consumer: Callable[[], Consumer],
+    ) -> None:
+        self._stage, self._changelog, self._wire, self._clock = stage, changelog, wire, clock
+        self._state_dir, self._new_consumer = state_dir / stage.name, new_consumer
+        self._cache = shared_cache()
+        self._owned = _Owned()
+
+    async def take_over(
+        self, assignment: Assignment, outlet: Outlet, still_assigned: Callable[[], bool]
+    ) -> None:
+        """Fences, recovers and opens every assigned partition; lets go of the others. Safe to call again.
+
+        Raises recovery.Abandoned when the assignment changes meanwhile.
+        """
+        for partition in self._owned.stores.keys() - assignment.partitions:
+            self._owned.stores.pop(partition).close()
+        fence: Changelog = {"assignment": assignment.number, "changes": []}
+        ordered = sorted(assignment.partitions)
+        fences = await outlet.publish([self._changelog_record(p, fence) for p in ordered])
+        for partition, offset in zip(ordered, fences, strict=True):
+            store = self._owned.stores.get(partition) or self._open(partition)
+            self._owned.stores[partition] = store
+            await asyncio.to_thread(self._recover, store, partition, offset, still_assigned)
+        self._owned.assignment = assignment
+
+    def _open(self, partition: int) -> RocksStore:
+        return RocksStore(self._state_dir / str(partition), self._cache)
+
+    def _recover(
+        self, store: RocksStore, partition: int, fence: int, still_assigned: Callable[[], bool]
+    ) -> None:
+        consumer = self._new_consumer()
+        try:
+            recover(consumer, self._wire, store, self._changelog.name, partition, fence, still_assigned)
+        finally:
+            consumer.close()
+
+    async def handle(self, lane: Lane, records: Sequence[InRecord], outlet: Outlet) -> None:
+        """Processes one batch of any of the owned partitions; when it returns, everything is confirmed and stored."""
+        assignment = self._owned.assignment
+        by_partition: dict[int, list[InRecord]] = {}
+        for record in records:
+            by_partition.setdefault(record.partition, []).append(record)
+        outputs: list[OutRecord] = []
+        changes: dict[int, list[Change]] = {}
+        for partition, part in by_partition.items():
+            state = StateBatch(self._store(partition))
+            now_ms = to_ms(self._clock.now())
+            outputs.extend(
+                self._stage.process(state, lane, part, assignment=assignment.number, now_ms=now_ms)
+            )
+            changes[partition] = state.changes()
+        if outputs:
+            await outlet.publish(outputs)
+        await self._confirm_changes(assignment, changes, outlet)
+
+    async def _confirm_changes(
+        self, assignment: Assignment, changes: dict[int, list[Change]], outlet: Outlet
+    ) -> None:
+        logged = [
+            (partition, self._changelog_record(partition, record))
+            for partition, partition_changes in changes.items()
+            for record in _changelog_records(assignment.number, partition_changes)
+        ]
+        if not logged:
+            return
+        offsets = await outlet.publish([record for _, record in logged])
+        last = {partition: offset for (partition, _), offset in zip(logged, offsets, strict=True)}
+        if self._owned.assignment is not assignment:
+            return  # lost meanwhile: the next owner repeats the batch, and our changelog records are fenced off
+        for partition, offset in last.items():
+            self._store(partition).apply(changes[partition], Position(offset + 1, assignment.number))
+
+    def _store(self, partition: int) -> RocksStore:
+        store = self._owned.stores.get(partition)
+        if store is None:
+            raise InvariantError(f"a record of partition {partition} came to a worker that does not own it")
+        return store
+
+    def _changelog_record(self, partition: int, record: Changelog) -> OutRecord:
+        key = f"{self._stage.name}/{partition}".encode()
+        return OutRecord(self._changelog.name, partition, key, self._wire.encode("changelog", record))
+
+    def close(self) -> None:
+        """Flushes and closes every store."""
+        for store in self._owned.stores.values():
+            store.close()
+        self._owned = _Owned()
+
+
+def _changelog_records(assignment: int, changes: list[Change]) -> Iterator[Changelog]:
+    """As few records as fit the broker's limit. A crash between two leaves a prefix, which the repeat completes."""
+    part: list[Change] = []
+    size = 0
+    for key, value in changes:
+        length = len(key) + len(value or b"") + 16
+        if part and size + length > _CHANGELOG_RECORD_BYTES:
+            yield _changelog(assignment, part)
+            part, size = [], 0
+        part.append((key, value))
+        size += length
+    if part:
+        yield _changelog(assignment, part)
+
+
+def _changelog(assignment: int, changes: list[Change]) -> Changelog:
+    return {"assignment": assignment, "changes": [{"key": key, "value": value} for key, value in changes]}

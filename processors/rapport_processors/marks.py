@@ -1,0 +1,117 @@
+"""Marks: how a waiting command learns that everything before it is visible.
+
+A mark stands behind everything of every input partition. Weave collects it from all its sources (round 0: route's
+partitions of both lanes and the directory; later rounds: weave's own partitions, both lanes), then sends it on to all
+partitions of `routed`. A round in which no partition sent labels or sweep slices since the round before proves that
+nothing caused by the inputs is under way, and the mark leaves for the sinks. Every partition sees the same words, so
+all decide alike. State: group `m`+mark; row empty: round and dirty; other rows: who was heard in which round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from rapport_core.ids import HASH_BYTES
+from rapport_processors.bundles import Bundles
+from rapport_processors.state import StateBatch, group
+from rapport_schemas.records import Mark
+from rapport_schemas.topics import Lane
+
+_SPACE = b"\0marks\0"
+_CLEAN, _DIRTY = b"\x00", b"\x01"
+_LANES = tuple(Lane)
+
+
+def expected_sources(round_: int, partitions: int) -> int:
+    """How many sources speak in a round."""
+    return partitions * len(_LANES) + (1 if round_ == 0 else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    round: int
+    dirty: bool
+    tenant: str
+    id: str
+
+    def encode(self) -> bytes:
+        flag = _DIRTY if self.dirty else _CLEAN
+        return self.round.to_bytes(4, "big") + flag + f"{self.tenant}\0{self.id}".encode()
+
+
+def _decode(value: bytes) -> _Open:
+    tenant, id_ = value[5:].decode().split("\0", 1)
+    return _Open(int.from_bytes(value[:4], "big"), value[4:5] == _DIRTY, tenant, id_)
+
+
+def _group(mark_id: str) -> bytes:
+    return group(_SPACE, b"m", blake2b(mark_id.encode(), digest_size=HASH_BYTES).digest())
+
+
+def _index() -> bytes:
+    return group(_SPACE, b"o", bytes(HASH_BYTES))
+
+
+class Marks:
+    """One partition's part in the rounds, during one batch."""
+
+    def __init__(self, state: StateBatch, partition: int, partitions: int) -> None:
+        self._state, self._partition, self._partitions = state, partition, partitions
+
+    def cascaded(self, tenants: set[str]) -> None:
+        """Labels or slices of these tenants were sent: their open marks need another round."""
+        for mark_id in self._state.rows(_index()):
+            rows = _group(mark_id.decode())
+            value = self._state.get(rows)
+            if value is None:
+                continue
+            open_ = _decode(value)
+            if open_.tenant in tenants and not open_.dirty:
+                self._state.put(rows, b"", _Open(open_.round, True, open_.tenant, open_.id).encode())
+
+    def heard(self, mark: Mark, bundles: Bundles) -> Mark | None:
+        """Takes one source's word. Returns the mark when it may leave for the sinks, else None."""
+        rows = _group(mark["id"])
+        value = self._state.get(rows)
+        if value is None:
+            if mark["round"] > 0:
+                return None  # a repeat of a mark that left already
+            open_ = _Open(0, True, mark["tenant"], mark["id"])
+            self._state.put(_index(), mark["id"].encode(), b"")
+            self._state.put(rows, b"", open_.encode())
+        else:
+            open_ = _decode(value)
+        word = mark["round"].to_bytes(4, "big") + mark["source"].encode()
+        self._state.put(rows, word, _DIRTY if mark["dirty"] else _CLEAN)
+        return self._advance(rows, open_, bundles)
+
+    def _advance(self, rows: bytes, open_: _Open, bundles: Bundles) -> Mark | None:
+        prefix = open_.round.to_bytes(4, "big")
+        words = [value for row, value in self._state.rows(rows).items() if row and row.startswith(prefix)]
+        if len(words) < expected_sources(open_.round, self._partitions):
+            return None
+        if open_.round > 0 and _DIRTY not in words:
+            self._close(rows, open_)
+            return {"id": open_.id, "tenant": open_.tenant, "round": open_.round, "source": "", "dirty": False}
+        following = open_.round + 1
+        for lane in _LANES:
+            source = f"weave/{lane}/{self._partition}"
+            bundles.mark(
+                lane,
+                {
+                    "id": open_.id,
+                    "tenant": open_.tenant,
+                    "round": following,
+                    "source": source,
+                    "dirty": open_.dirty,
+                },
+            )
+        advanced = _Open(following, False, open_.tenant, open_.id)
+        self._state.put(rows, b"", advanced.encode())
+        return self._advance(rows, advanced, bundles)
+
+    def _close(self, rows: bytes, open_: _Open) -> None:
+        for row in self._state.rows(rows):
+            self._state.delete(rows, row)
+        self._state.delete(_index(), open_.id.encode())

@@ -1,0 +1,15 @@
+"""What a batch wants to send: plain values, in order, that the edge publishes and has confirmed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OutRecord:
+    """One Kafka record to produce. `partition` None lets the key's murmur2 hash choose."""
+
+    topic: str
+    partition: int | None
+    key: bytes
+    value: bytes

@@ -1,0 +1,237 @@
+"""Route: opens pages, keeps the holdings, parses copies, and batches them for the partitions that own their items.
+
+Keyed by connection: everything one connection ever said stands in one partition, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from rapport_core.errors import PoisonError
+from rapport_core.ids import FIRST_GENERATION, keyed_hash
+from rapport_core.keys import KeyRing
+from rapport_processors import holdings
+from rapport_processors.bundles import Bundles
+from rapport_processors.mail.parse import ParsedMail, parse_mail
+from rapport_processors.outbox import OutRecord
+from rapport_processors.records import InRecord, dead_letter
+from rapport_processors.state import StateBatch, group, space
+from rapport_schemas.records import Change, Copy, CopyMessage, Holding, MailFields, Page, PageBody
+from rapport_schemas.sealing import seal, unseal
+from rapport_schemas.topics import PARTITIONS, Lane, composite_key
+from rapport_schemas.wire import Wire, decode_body, encode_body
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _PageContext:
+    """What every change of one page shares."""
+
+    page: Page
+    record: InRecord
+    gen: int
+    space: bytes
+    connection: bytes
+    stream: bytes
+    hash_key: bytes
+
+
+class RouteStage:
+    """The route stage of one worker. `process` is a function of (state, records); nothing else is remembered."""
+
+    name = "route"
+
+    def __init__(self, wire: Wire, keys: KeyRing, *, partitions: int = PARTITIONS) -> None:
+        self._wire, self._keys, self._partitions = wire, keys, partitions
+
+    def process(
+        self, state: StateBatch, lane: Lane, records: Iterable[InRecord], *, assignment: int, now_ms: int
+    ) -> list[OutRecord]:
+        """One batch of one partition. Never raises for bad input: poison becomes dead letters among the outputs."""
+        records = list(records)
+        partition = records[0].partition
+        bundles = Bundles(
+            self._wire,
+            self._keys,
+            lane=lane,
+            source=f"route/{lane}/{partition}",
+            assignment=assignment,
+            partitions=self._partitions,
+        )
+        outputs: list[OutRecord] = []
+        for record in records:
+            try:
+                page: Page = self._wire.decode("page", record.value)
+                self._page(state, page, record, bundles, outputs, now_ms)
+            except PoisonError as error:
+                outputs.append(dead_letter(self._wire, self.name, record.origin(), error, now_ms=now_ms))
+        outputs.extend(bundles.records())
+        return outputs
+
+    def _page(
+        self,
+        state: StateBatch,
+        page: Page,
+        record: InRecord,
+        bundles: Bundles,
+        outputs: list[OutRecord],
+        now_ms: int,
+    ) -> None:
+        if page["type"] == "mark":
+            mark = page["mark"]
+            if mark is not None:
+                source = f"route/{bundles.lane}/{record.partition}"
+                bundles.mark(bundles.lane, {**mark, "round": 0, "source": source, "dirty": False})
+            return
+        if page["type"] != "changes":
+            raise PoisonError("unsupported_control", f"a page of type {page['type']} is not known to this version")
+        key = self._keys.page_key(page["key_id"])
+        if key is None:
+            _log.info("erased_page_skipped", origin=record.origin())
+            return
+        context = composite_key("page", page["tenant"], page["connection"])
+        body: PageBody = decode_body("page_body", unseal(key, page["sealed"], context))
+        shared = self._shared(page, record)
+        for index, change in enumerate(body["changes"]):
+            try:
+                self._change(state, shared, index, change, bundles)
+            except PoisonError as error:
+                outputs.append(self._dead(shared, index, error, now_ms))
+            except Exception as error:  # noqa: BLE001 - one unreadable mail must not end the worker
+                poison = PoisonError("unreadable", f"this mail could not be read ({type(error).__name__})")
+                _log.warning("mail_unreadable", origin=record.origin(index), error=type(error).__name__)
+                outputs.append(self._dead(shared, index, poison, now_ms))
+
+    def _shared(self, page: Page, record: InRecord) -> _PageContext:
+        hash_key = self._keys.tenant_keys(page["tenant"]).hash
+        return _PageContext(
+            page=page,
+            record=record,
+            gen=FIRST_GENERATION,
+            space=space(page["tenant"], FIRST_GENERATION),
+            connection=keyed_hash(hash_key, "connection", page["connection"]),
+            stream=keyed_hash(hash_key, "stream", page["stream"]),
+            hash_key=hash_key,
+        )
+
+    def _dead(self, shared: _PageContext, index: int, error: PoisonError, now_ms: int) -> OutRecord:
+        return dead_letter(
+            self._wire,
+            self.name,
+            shared.record.origin(index),
+            error,
+            now_ms=now_ms,
+            tenant=shared.page["tenant"],
+            connection=shared.page["connection"],
+        )
+
+    def _change(
+        self, state: StateBatch, shared: _PageContext, index: int, change: Change, bundles: Bundles
+    ) -> None:
+        rows = group(shared.space, b"h", shared.connection)
+        row = keyed_hash(shared.hash_key, change["provider_id"])
+        stored = state.get(rows, row)
+        holding: Holding = decode_body("holding", stored) if stored else holdings.empty()
+        if not stored and change["op"] == "removed":
+            holdings.show(holding, shared.stream, change, shared.page["fetch"])
+            state.put(rows, row, encode_body("holding", holding))
+            return
+        holdings.show(holding, shared.stream, change, shared.page["fetch"])
+        self._send(shared, index, change, holding, bundles)
+        state.put(rows, row, encode_body("holding", holding))
+
+    def _send(
+        self, shared: _PageContext, index: int, change: Change, holding: Holding, bundles: Bundles
+    ) -> None:
+        """Passes the copy on when its fields or its presence changed, and notes in the holding what was sent."""
+        mail, fetch = change["mail"], shared.page["fetch"]
+        gone = holdings.gone(holding)
+        newer = mail is not None and fetch >= holding["fetch"]
+        digest = holdings.fields_digest(mail) if mail is not None and newer else holding["digest"]
+        if digest == holding["digest"] and gone == holding["gone"]:
+            holding["fetch"] = max(fetch, holding["fetch"]) if newer else holding["fetch"]
+            return
+        if mail is None or not newer:
+            mail = self._kept_fields(holding, shared)
+        parsed = parse_mail(mail)
+        copy = self._copy(shared, index, change["provider_id"], parsed, gone)
+        tenant, gen = shared.page["tenant"], shared.gen
+        holding["revision"] += 1
+        copy["version"] = holding["revision"]
+        if holding["id"] and holding["id"] != copy["id"]:
+            bundles.copy(tenant, gen, {**copy, "id": holding["id"], "gone": "moved", "message": None})
+        bundles.copy(tenant, gen, copy)
+        self._claims(shared, parsed, copy, bundles)
+        holding["digest"], holding["gone"], holding["id"] = digest, gone, copy["id"]
+        holding["fetch"] = max(fetch, holding["fetch"])
+        if newer:
+            self._keep_fields(holding, shared, mail)
+
+    def _kept_fields(self, holding: Holding, shared: _PageContext) -> MailFields:
+        if holding["fields"] is None:
+            raise PoisonError("fields_unknown", "a removal of a mail whose fields were never read")
+        keys = self._keys.tenant_keys(shared.page["tenant"])
+        context = composite_key("state", shared.page["tenant"])
+        body: PageBody = decode_body("page_body", unseal(keys.seal, holding["fields"], context))
+        mail = body["changes"][0]["mail"]
+        if mail is None:
+            raise PoisonError("fields_unknown", "a holding without fields")
+        return mail
+
+    def _keep_fields(self, holding: Holding, shared: _PageContext, mail: MailFields) -> None:
+        """Archives never remove and never send parts, so their holdings stay small."""
+        if shared.page["provider"] == "archive":
+            return
+        keys = self._keys.tenant_keys(shared.page["tenant"])
+        body: PageBody = {"changes": [{"op": "upsert", "provider_id": "", "mail": mail}]}
+        context = composite_key("state", shared.page["tenant"])
+        holding["fields"] = seal(keys.seal, encode_body("page_body", body), context)
+
+    def _copy(
+        self, shared: _PageContext, index: int, provider_id: str, parsed: ParsedMail, gone: str
+    ) -> Copy:
+        page, record = shared.page, shared.record
+        id_ = self._own_hash(shared, parsed)
+        message: CopyMessage = {
+            **parsed.message,
+            "thread_key": keyed_hash(shared.hash_key, "message-id", parsed.thread_id) if parsed.thread_id else id_,
+            "fetched_at": page["published_at"],
+            "origin": {
+                "topic": record.topic,
+                "partition": record.partition,
+                "offset": record.offset,
+                "index": index,
+            },
+        }
+        return {
+            "key": f"{page['connection']}\x1f{provider_id}",
+            "connection": page["connection"],
+            "member": page["member"],
+            "id": id_,
+            "version": 0,
+            "gone": gone,
+            "message": message,
+        }
+
+    @staticmethod
+    def _own_hash(shared: _PageContext, parsed: ParsedMail) -> bytes:
+        message_id = parsed.message["message_id"]
+        if message_id:
+            return keyed_hash(shared.hash_key, "message-id", message_id)
+        return keyed_hash(shared.hash_key, "fallback-id", parsed.message["fallback_id"])
+
+    def _claims(self, shared: _PageContext, parsed: ParsedMail, copy: Copy, bundles: Bundles) -> None:
+        if copy["message"] is None:
+            return
+        tenant, gen, key = shared.page["tenant"], shared.gen, copy["message"]["thread_key"]
+        ids = [keyed_hash(shared.hash_key, "message-id", link) for link in parsed.links]
+        for id_ in dict.fromkeys([copy["id"], *ids]):
+            bundles.claim(tenant, gen, {"id": id_, "key": key, "arm": True})
+        if parsed.conversation_key:
+            parts = (shared.page["connection"], parsed.conversation_key)
+            id_ = keyed_hash(shared.hash_key, "conversation", *parts)
+            bundles.claim(tenant, gen, {"id": id_, "key": key, "arm": parsed.conversation_arms})

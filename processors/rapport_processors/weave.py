@@ -1,0 +1,266 @@
+"""Weave: owns items and the thread relation by shard. Copies become items, links threads, the directory decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rapport_core.errors import PoisonError
+from rapport_core.ids import FIRST_GENERATION, HASH_BYTES, keyed_hash
+from rapport_core.keys import KeyRing, TenantKeys
+from rapport_processors import sweeps, threads
+from rapport_processors.bundles import Bundles
+from rapport_processors.directory import TenantDirectory
+from rapport_processors.items import deletion, item_of
+from rapport_processors.mail.messages import group as group_messages
+from rapport_processors.marks import Marks
+from rapport_processors.matching import decide
+from rapport_processors.model import Message
+from rapport_processors.outbox import OutRecord
+from rapport_processors.records import InRecord, dead_letter
+from rapport_processors.state import StateBatch, group, space
+from rapport_schemas import topics
+from rapport_schemas.records import Copy, DirectoryNotice, Item, Mark, Routed, RoutedBody, ThreadAlias
+from rapport_schemas.sealing import seal, unseal
+from rapport_schemas.topics import PARTITIONS, Lane, composite_key
+from rapport_schemas.wire import Wire, decode_body, encode_body
+
+_COPIES, _DECIDED = b"c", b"d"
+
+
+class DirectoryView(Protocol):
+    """The worker's whole copy of the directory."""
+
+    def tenant(self, tenant: str, /) -> TenantDirectory:
+        """One tenant's part; empty when nothing was loaded for it."""
+        ...
+
+    def catch_up(self, offset: int, /) -> None:
+        """Reads until everything up to and with `offset` is known. Blocks; raises UnavailableError in the end."""
+        ...
+
+
+@dataclass(slots=True)
+class _Tenant:
+    """What one batch knows of one generation of one tenant."""
+
+    id: str
+    gen: int
+    space: bytes
+    keys: TenantKeys
+    touched: dict[bytes, None] = field(default_factory=dict)
+    relation: threads.Relation = field(default_factory=threads.Relation)
+
+
+class WeaveStage:
+    """The weave stage of one worker. `process` is a function of (state, directory, records)."""
+
+    name = "weave"
+
+    def __init__(
+        self, wire: Wire, keys: KeyRing, directory: DirectoryView, *, partitions: int = PARTITIONS
+    ) -> None:
+        self._wire, self._keys, self._directory, self._partitions = wire, keys, directory, partitions
+
+    def process(
+        self, state: StateBatch, lane: Lane, records: Iterable[InRecord], *, assignment: int, now_ms: int
+    ) -> list[OutRecord]:
+        """One batch of one partition: everything it has to publish, marks behind the rest."""
+        records = list(records)
+        batch = WeaveBatch(self, state, lane, records[0].partition, assignment)
+        return batch.run(records, now_ms)
+
+
+class WeaveBatch:
+    """One batch's work; dropped afterwards."""
+
+    def __init__(
+        self, stage: WeaveStage, state: StateBatch, lane: Lane, partition: int, assignment: int
+    ) -> None:
+        self._wire, self._keyring, self._directory = stage._wire, stage._keys, stage._directory  # noqa: SLF001
+        self._partitions = stage._partitions  # noqa: SLF001
+        self._state, self._partition, self._assignment = state, partition, assignment
+        source = f"weave/{lane}/{partition}"
+        self._bundles = self._new_bundles(lane, source)
+        self._slices = self._new_bundles(Lane.BACKFILL, source)
+        self._marks = Marks(state, partition, self._partitions)
+        self._tenants: dict[tuple[str, int], _Tenant] = {}
+        self._outputs: list[OutRecord] = []
+
+    def _new_bundles(self, lane: Lane, source: str) -> Bundles:
+        return Bundles(
+            self._wire,
+            self._keyring,
+            lane=lane,
+            source=source,
+            assignment=self._assignment,
+            partitions=self._partitions,
+        )
+
+    def run(self, records: list[InRecord], now_ms: int) -> list[OutRecord]:
+        """Takes every record in order; decides touched items once, at the end."""
+        marks: list[Mark] = []
+        for record in records:
+            try:
+                routed: Routed = self._wire.decode("routed", record.value)
+                if routed["mark"] is not None:
+                    marks.append(routed["mark"])
+                elif routed["notice"] is not None:
+                    self._noticed(routed["notice"])
+                else:
+                    self._body(routed)
+            except PoisonError as error:
+                self._outputs.append(dead_letter(self._wire, "weave", record.origin(), error, now_ms=now_ms))
+        self._finish()
+        self._marks.cascaded(self._bundles.cascades | self._slices.cascades)
+        left = [done for mark in marks if (done := self._marks.heard(mark, self._bundles))]
+        self._outputs.extend(self._bundles.records())
+        self._outputs.extend(self._slices.records())
+        for mark in left:
+            self._outputs.extend(self._to_sinks(mark))
+        return self._outputs
+
+    def _tenant(self, tenant: str, gen: int) -> _Tenant:
+        known = self._tenants.get((tenant, gen))
+        if known is None:
+            known = _Tenant(tenant, gen, space(tenant, gen), self._keyring.tenant_keys(tenant))
+            self._tenants[tenant, gen] = known
+        return known
+
+    def _noticed(self, notice: DirectoryNotice) -> None:
+        sweeps.raise_floor(self._state, notice["offset"])
+        tenant = self._tenant(notice["tenant"], FIRST_GENERATION)
+        if sweeps.request(self._state, tenant.id, tenant.gen):
+            self._slices.redecide(tenant.id, tenant.gen, self._partition, b"")
+
+    def _body(self, routed: Routed) -> None:
+        tenant = self._tenant(routed["tenant"], routed["gen"])
+        context = composite_key("routed", tenant.id)
+        body: RoutedBody = decode_body("routed_body", unseal(tenant.keys.seal, routed["sealed"], context))
+        for copy in body["copies"]:
+            self._copy(tenant, copy)
+        for claim in body["claims"]:
+            threads.claim(
+                self._state, tenant.space, claim["id"], claim["key"], tenant.relation, arm=claim["arm"]
+            )
+        for pair in body["joins"]:
+            threads.join(self._state, tenant.space, pair["key"], pair["other"], tenant.relation)
+        for pair in body["labels"]:
+            threads.label(self._state, tenant.space, pair["key"], pair["other"], tenant.relation)
+        for after in body["redecide"]:
+            self._sweep(tenant, after)
+
+    def _copy(self, tenant: _Tenant, copy: Copy) -> None:
+        """Keeps the newest revision of a copy; an older one that was overtaken changes nothing."""
+        rows = group(tenant.space, _COPIES, copy["id"])
+        row = keyed_hash(tenant.keys.hash, "copy", copy["key"])
+        stored = self._state.get(rows, row)
+        if stored is not None and self._open_copy(tenant, stored)["version"] >= copy["version"]:
+            return
+        sealed = seal(tenant.keys.seal, encode_body("copy", copy), composite_key("state", tenant.id))
+        self._state.put(rows, row, sealed)
+        tenant.touched[copy["id"]] = None
+
+    def _open_copy(self, tenant: _Tenant, sealed: bytes) -> Copy:
+        copy: Copy = decode_body("copy", unseal(tenant.keys.seal, sealed, composite_key("state", tenant.id)))
+        return copy
+
+    def _sweep(self, tenant: _Tenant, after: bytes) -> None:
+        """One slice: the ids after the last one decided. Sends its continuation, or ends, or starts over."""
+        prefix = tenant.space + _DECIDED
+        start = prefix + after + b"\xff" * 32 if after else b""
+        last = after
+        count = 0
+        for key in self._state.confirmed_keys(prefix, start):
+            digest = key[len(prefix) : len(prefix) + HASH_BYTES]
+            if digest != last:
+                if count == sweeps.SLICE_ITEMS:
+                    self._slices.redecide(tenant.id, tenant.gen, self._partition, last)
+                    return
+                count, last = count + 1, digest
+                tenant.touched[digest] = None
+        if sweeps.finished(self._state, tenant.id, tenant.gen):
+            self._slices.redecide(tenant.id, tenant.gen, self._partition, b"")
+
+    def _finish(self) -> None:
+        self._directory.catch_up(sweeps.floor(self._state))
+        for tenant in self._tenants.values():
+            self._spread(tenant)
+            for id_ in tenant.touched:
+                self._decide(tenant, id_)
+
+    def _spread(self, tenant: _Tenant) -> None:
+        for key, other in tenant.relation.joins:
+            self._bundles.join(tenant.id, tenant.gen, {"key": key, "other": other})
+        for key, label in tenant.relation.labels:
+            self._bundles.label(tenant.id, tenant.gen, {"key": key, "other": label})
+        for key, label in tenant.relation.aliases.items():
+            alias: ThreadAlias = {
+                "tenant": tenant.id,
+                "gen": tenant.gen,
+                "key": key.hex(),
+                "label": label.hex(),
+                "assignment": self._assignment,
+                "mark": None,
+            }
+            self._emit(topics.THREAD_ALIAS.name, "thread_alias", (tenant.id, tenant.gen, key.hex()), alias)
+
+    def _emit(self, topic: str, schema: str, key: tuple[str | int, ...], value: object) -> None:
+        self._outputs.append(
+            OutRecord(topic, self._partition, composite_key(*key), self._wire.encode(schema, value))
+        )
+
+    def _decide(self, tenant: _Tenant, id_: bytes) -> None:
+        """Derives the items of one message id again and publishes what differs from what was last published."""
+        directory = self._directory.tenant(tenant.id)
+        copies = [
+            self._open_copy(tenant, value)
+            for value in self._state.rows(group(tenant.space, _COPIES, id_)).values()
+        ]
+        messages = group_messages(copies, mail_removed=directory.settings.mail_removed)
+        decided = group(tenant.space, _DECIDED, id_)
+        before = self._state.rows(decided)
+        after: dict[str, Message] = {}
+        for message in messages:
+            decision = decide(message, directory)
+            item, digest = item_of(tenant.id, tenant.gen, tenant.keys, message, decision, self._assignment)
+            after[item["item_id"]] = message
+            row = bytes.fromhex(item["item_id"])
+            if before.get(row, b"")[:HASH_BYTES] != digest:
+                self._state.put(decided, row, digest + self._anchor(tenant, message))
+                self._item(tenant, item)
+        for row, value in before.items():
+            if row.hex() not in after:
+                self._state.delete(decided, row)
+                redirect = self._successor(tenant, value[HASH_BYTES:], after)
+                self._item(tenant, deletion(tenant.id, tenant.gen, row.hex(), redirect, self._assignment))
+
+    def _anchor(self, tenant: _Tenant, message: Message) -> bytes:
+        """A copy by which a vanished item is found again in the item that took its place."""
+        return keyed_hash(tenant.keys.hash, "copy", message.copies[0]["key"])
+
+    def _successor(self, tenant: _Tenant, anchor: bytes, after: dict[str, Message]) -> str | None:
+        for item_id, message in after.items():
+            if any(keyed_hash(tenant.keys.hash, "copy", copy["key"]) == anchor for copy in message.copies):
+                return item_id
+        return min(after, default=None)
+
+    def _item(self, tenant: _Tenant, item: Item) -> None:
+        self._emit(topics.ITEMS.name, "item", (tenant.id, tenant.gen, item["item_id"]), item)
+
+    def _to_sinks(self, mark: Mark) -> Iterable[OutRecord]:
+        item = deletion(mark["tenant"], 0, "", None, self._assignment)
+        alias: ThreadAlias = {
+            "tenant": mark["tenant"],
+            "gen": 0,
+            "key": "",
+            "label": "",
+            "assignment": self._assignment,
+            "mark": mark,
+        }
+        key = composite_key("mark", self._partition)
+        yield OutRecord(topics.ITEMS.name, self._partition, key, self._wire.encode("item", {**item, "mark": mark}))
+        yield OutRecord(
+            topics.THREAD_ALIAS.name, self._partition, key, self._wire.encode("thread_alias", alias)
+        )

@@ -1,0 +1,51 @@
+"""Mounts every command and turns errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+
+import typer
+
+from rapport.cli import dead_letters, demo, directory, ingest, people, results, services, status
+from rapport_core.errors import RapportError
+
+app = typer.Typer(
+    name="rapport",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    help="Mail and calendars in, one correct and explained record of customer relationships out.",
+)
+app.add_typer(directory.app, name="directory")
+app.add_typer(people.app, name="user")
+app.add_typer(dead_letters.app, name="dlq")
+app.add_typer(ingest.app, name="ingest")
+for flat in (services.app, status.app, results.app, demo.app):
+    app.registered_commands.extend(flat.registered_commands)
+    app.registered_groups.extend(flat.registered_groups)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("rapport"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    _: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Mail and calendars in, one correct and explained record of customer relationships out."""
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 difference or refusal, 2 wrong use, 69 a service is away, 70 invariant."""
+    try:
+        app()
+    except RapportError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one place that speaks for all commands
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

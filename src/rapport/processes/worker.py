@@ -1,0 +1,61 @@
+"""One Faust worker: `python -m rapport.processes.worker`, started by `rapport up` or by an orchestrator."""
+
+from __future__ import annotations
+
+import sys
+
+import faust
+import uvloop
+
+from rapport.directory.follow import DirectoryFollower
+from rapport.kafka import consumer, producer, wire
+from rapport.local.ready import announce
+from rapport.logs import configure
+from rapport.settings import Settings, endpoints, load_settings
+from rapport.store import open_store
+from rapport_core.clock import SystemClock
+from rapport_core.errors import RapportError
+from rapport_processors.edge.app import Ports, WorkerApp
+
+_UNUSED_GROUP = "rapport-worker-reader"
+"""Plain readers assign their partitions themselves and never commit; the client wants a name all the same."""
+
+
+def build(settings: Settings) -> WorkerApp:
+    """The worker with its real ports. Raises what the settings, the store or Kafka raise."""
+    where = endpoints(settings)
+    store = open_store(settings, where)
+    decode = wire(where)
+    directory = DirectoryFollower(lambda: consumer(where, _UNUSED_GROUP), decode)
+    directory.catch_up()
+    ports = Ports(
+        wire=decode,
+        keys=store.keys,
+        clock=SystemClock(),
+        directory=directory,
+        new_producer=lambda: producer(where),
+        new_consumer=lambda: consumer(where, _UNUSED_GROUP),
+        next_assignment=store.next_assignment,
+        on_ready=lambda: announce(settings, f"worker-{settings.worker}"),
+    )
+    return WorkerApp(where.kafka, settings.home / "workers" / str(settings.worker), ports)
+
+
+def main() -> None:
+    """Runs until SIGTERM; exits 70 from inside when it must not go on."""
+    settings = load_settings()
+    configure(settings)
+    uvloop.install()
+    try:
+        worker_app = build(settings)
+    except RapportError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(error.exit_code) from None
+    worker = faust.Worker(
+        worker_app.app, loglevel="WARNING", redirect_stdouts=False, override_logging=False, quiet=True
+    )
+    worker.execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,283 @@
+"""The whole thinking of Rapport without Kafka or Faust: logs in memory, batches of any size, crashes anywhere.
+
+It drives the real stages in the runner's order (outputs, changelog, state, acknowledge) and may lose a batch between any
+two steps, so that property tests can ask whether order, duplication, batching, partition count or a crash can matter.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from memory_keys import MemoryKeyRing
+from memory_state import MemoryStore
+
+from rapport_core.ids import keyed_hash, partition_of
+from rapport_processors.directory import Directory, TenantDirectory
+from rapport_processors.fanout import fan_out
+from rapport_processors.outbox import OutRecord
+from rapport_processors.records import InRecord
+from rapport_processors.route import RouteStage
+from rapport_processors.state import StateBatch
+from rapport_processors.weave import WeaveStage
+from rapport_schemas import topics
+from rapport_schemas.records import Change, DirectoryEntry, Item, ItemBody, MailFields, Mark, Page, ThreadAlias
+from rapport_schemas.sealing import seal, unseal
+from rapport_schemas.topics import DIRECTORY, MAIL_RAW, ROUTED, Lane, composite_key
+from rapport_schemas.wire import Wire, decode_body, encode_body
+
+TENANT = "acme"
+NOW_MS = 1_790_000_000_000
+
+
+class _View:
+    """A worker's copy of the directory: reads the log in memory up to what a notice asks for."""
+
+    def __init__(self, pipeline: MemoryPipeline) -> None:
+        self._pipeline, self._directory, self._read = pipeline, Directory(), 0
+
+    def catch_up(self, offset: int, /) -> None:
+        log = self._pipeline.logs[DIRECTORY.name, 0]
+        while self._read <= offset:
+            value = log[self._read].value
+            self._directory.apply(self._pipeline.wire.decode("directory_entry", value), self._read)
+            self._read += 1
+
+    def tenant(self, tenant: str, /) -> TenantDirectory:
+        return self._directory.tenant(tenant)
+
+
+@dataclass
+class MemoryPipeline:
+    """One worker's stages over logs in memory."""
+
+    partitions: int = 8
+    seed: int = 0
+    crash_rate: float = 0.0
+    wire: Wire = field(default_factory=Wire)
+    keys: MemoryKeyRing = field(default_factory=MemoryKeyRing)
+
+    def __post_init__(self) -> None:
+        self.random = random.Random(self.seed)
+        self.logs: dict[tuple[str, int], list[InRecord]] = defaultdict(list)
+        self.committed: dict[tuple[str, int], int] = defaultdict(int)
+        self.stores: dict[tuple[str, int], MemoryStore] = defaultdict(MemoryStore)
+        self.fetch = 0
+        self.route = RouteStage(self.wire, self.keys, partitions=self.partitions)
+        self.weave = WeaveStage(self.wire, self.keys, _View(self), partitions=self.partitions)
+
+    def append(self, records: Sequence[OutRecord]) -> None:
+        for record in records:
+            partition = record.partition if record.partition is not None else 0
+            log = self.logs[record.topic, partition]
+            log.append(InRecord(record.topic, partition, len(log), record.key, record.value))
+
+    def publish_mail(
+        self,
+        connection: str,
+        member: str,
+        mails: Sequence[tuple[str, MailFields]],
+        *,
+        lane: Lane = Lane.BACKFILL,
+        stream: str = "inbox",
+        provider: str = "archive",
+    ) -> None:
+        """One page; each mail is (provider id, fields)."""
+        changes: list[Change] = [{"op": "upsert", "provider_id": id_, "mail": mail} for id_, mail in mails]
+        self.publish_changes(connection, member, changes, lane=lane, stream=stream, provider=provider)
+
+    def publish_changes(
+        self,
+        connection: str,
+        member: str,
+        changes: list[Change],
+        *,
+        lane: Lane = Lane.BACKFILL,
+        stream: str = "inbox",
+        provider: str = "archive",
+        fetch: int | None = None,
+    ) -> None:
+        self.fetch += 1
+        key_id = self.keys.new_page_key(TENANT, connection)
+        body = encode_body("page_body", {"changes": changes})
+        key = self.keys.page_key(key_id)
+        assert key is not None
+        page = _page(
+            connection=connection,
+            member=member,
+            provider=provider,
+            stream=stream,
+            fetch=self.fetch if fetch is None else fetch,
+            published_at=NOW_MS + self.fetch,
+            count=len(changes),
+            key_id=key_id,
+            sealed=seal(key, body, composite_key("page", TENANT, connection)),
+        )
+        partition = partition_of(keyed_hash(b"k", connection), self.partitions)
+        self.append(
+            [OutRecord(MAIL_RAW[lane].name, partition, connection.encode(), self.wire.encode("page", page))]
+        )
+
+    def publish_entries(self, entries: Sequence[DirectoryEntry]) -> None:
+        self.append([OutRecord(DIRECTORY.name, 0, b"", self.wire.encode("directory_entry", e)) for e in entries])
+
+    def publish_mark(self, mark_id: str) -> None:
+        mark: Mark = {"id": mark_id, "tenant": TENANT, "round": 0, "source": "command", "dirty": False}
+        value = self.wire.encode("page", _page(type="mark", mark=mark))
+        for topic in MAIL_RAW.values():
+            for partition in range(self.partitions):
+                self.append([OutRecord(topic.name, partition, b"mark", value)])
+        entry: DirectoryEntry = {
+            "tenant": TENANT,
+            "kind": "mark",
+            "id": "",
+            "name": "",
+            "customer": "",
+            "addresses": [],
+            "domains": [],
+            "member": "",
+            "contact": "",
+            "settings": "",
+            "recorded_at": 0,
+            "deleted": False,
+            "mark": mark,
+        }
+        self.publish_entries([entry])
+
+    def _inputs(self) -> list[tuple[str, Lane, tuple[str, int]]]:
+        found = []
+        for stage, lanes in (("route", MAIL_RAW), ("weave", ROUTED)):
+            for lane, topic in lanes.items():
+                for partition in range(self.partitions):
+                    place = (topic.name, partition)
+                    if self.committed[place] < len(self.logs[place]):
+                        found.append((stage, lane, place))
+        place = (DIRECTORY.name, 0)
+        if self.committed[place] < len(self.logs[place]):
+            found.append(("fanout", Lane.LIVE, place))
+        return found
+
+    def step(self) -> bool:
+        """One batch of one random input partition; False when nothing is left to do."""
+        inputs = self._inputs()
+        if not inputs:
+            return False
+        stage, lane, place = self.random.choice(inputs)
+        start = self.committed[place]
+        size = self.random.choice((1, 2, 5, 50))
+        records = self.logs[place][start : start + size]
+        store = self.stores[stage, place[1]]
+        state = StateBatch(store)
+        if stage == "fanout":
+            outputs = fan_out(
+                self.wire, self.keys, records, assignment=1, now_ms=NOW_MS, partitions=self.partitions
+            )
+        else:
+            runner = self.route if stage == "route" else self.weave
+            outputs = runner.process(state, lane, records, assignment=1, now_ms=NOW_MS)
+        if self._crashes():
+            return True
+        self.append(outputs)
+        if self._crashes():
+            return True
+        store.apply(state.changes())
+        if self._crashes():
+            return True
+        self.committed[place] = start + len(records)
+        return True
+
+    def _crashes(self) -> bool:
+        return self.random.random() < self.crash_rate
+
+    def run(self) -> None:
+        """Runs until every input is acknowledged."""
+        while self.step():
+            pass
+
+    def items(self) -> dict[str, tuple[Item, ItemBody | None]]:
+        """The compacted items topic: newest record per id, opened; deleted ones have no body."""
+        seal_key = self.keys.tenant_keys(TENANT).seal
+        found: dict[str, tuple[Item, ItemBody | None]] = {}
+        for record in self._log(topics.ITEMS.name):
+            item: Item = self.wire.decode("item", record.value)
+            if item["mark"] is not None:
+                continue
+            body: ItemBody | None = None
+            if not item["deleted"]:
+                context = composite_key("item", TENANT, item["item_id"])
+                body = decode_body("item_body", unseal(seal_key, item["sealed"], context))
+            found[item["item_id"]] = (item, body)
+        return found
+
+    def aliases(self) -> dict[str, str]:
+        """The compacted thread_alias topic."""
+        found: dict[str, str] = {}
+        for record in self._log(topics.THREAD_ALIAS.name):
+            alias: ThreadAlias = self.wire.decode("thread_alias", record.value)
+            if alias["mark"] is None:
+                found[alias["key"]] = alias["label"]
+        return found
+
+    def threads(self) -> list[list[str]]:
+        """Sorted threads of sorted message ids, of everything that is an item."""
+        aliases = self.aliases()
+        grouped: dict[str, list[str]] = defaultdict(list)
+        for item, body in self.items().values():
+            if body is not None:
+                grouped[aliases.get(item["thread_key"], item["thread_key"])].append(body["message_id"])
+        return sorted(sorted(ids) for ids in grouped.values())
+
+    def dead(self) -> list[str]:
+        """Reasons of all dead letters."""
+        return [self.wire.decode("dead_letter", record.value)["reason"] for record in self._log(topics.DEAD.name)]
+
+    def marks_left(self) -> dict[str, int]:
+        """How many partitions let each mark leave."""
+        left: dict[str, set[int]] = defaultdict(set)
+        for record in self._log(topics.ITEMS.name):
+            item: Item = self.wire.decode("item", record.value)
+            if item["mark"] is not None:
+                left[item["mark"]["id"]].add(record.partition)
+        return {mark_id: len(partitions) for mark_id, partitions in left.items()}
+
+    def _log(self, topic: str) -> list[InRecord]:
+        return [record for (name, _), log in sorted(self.logs.items()) if name == topic for record in log]
+
+
+def _page(**fields: object) -> Page:
+    page: dict[str, object] = {
+        "tenant": TENANT,
+        "connection": "",
+        "member": "",
+        "provider": "",
+        "stream": "",
+        "type": "changes",
+        "fetch": 0,
+        "published_at": NOW_MS,
+        "count": 0,
+        "key_id": "",
+        "sealed": b"",
+        "listing": None,
+        "range_from": None,
+        "range_to": None,
+        "mark": None,
+    }
+    return {**page, **fields}  # type: ignore[typeddict-item]
+
+
+def mail(headers: str | bytes, **fields: object) -> MailFields:
+    """Mail fields from a header block."""
+    raw = headers.encode() if isinstance(headers, str) else headers
+    base: dict[str, object] = {
+        "headers": raw,
+        "mime": [],
+        "preview": "",
+        "size": -1,
+        "provider_time": None,
+        "folder": "",
+        "labels": [],
+        "conversation": "",
+    }
+    return {**base, **fields}  # type: ignore[typeddict-item]

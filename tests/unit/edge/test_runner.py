@@ -1,0 +1,120 @@
+"""The runner's order: outputs confirmed, changelog confirmed, state written. Nothing is ahead of what was published."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from rapport_core.errors import InvariantError, UnavailableError
+from rapport_processors.edge import runner as runner_module
+from rapport_processors.edge.rocks import Position, RocksStore
+from rapport_processors.edge.runner import Assignment, StageRunner
+from rapport_processors.outbox import OutRecord
+from rapport_processors.records import InRecord
+from rapport_processors.state import StateBatch, group, space
+from rapport_schemas.topics import WEAVE_CHANGELOG, Lane
+from rapport_schemas.wire import Wire
+
+ROWS = group(space("acme", 1), b"x", bytes(16))
+
+
+class CountingStage:
+    """Counts records per partition and publishes each count."""
+
+    name = "counting"
+
+    def process(
+        self, state: StateBatch, lane: Lane, records: Iterable[InRecord], *, assignment: int, now_ms: int
+    ) -> Sequence[OutRecord]:
+        del lane, now_ms
+        count = int(state.get(ROWS, b"n") or b"0") + len(list(records))
+        state.put(ROWS, b"n", str(count).encode())
+        return [OutRecord("out", 0, b"k", f"{count}/{assignment}".encode())]
+
+
+class RecordingOutlet:
+    """Keeps what was published; fails at the given call."""
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.calls: list[list[OutRecord]] = []
+        self._fail_at = fail_at
+
+    async def publish(self, records: Sequence[OutRecord]) -> list[int]:
+        if len(self.calls) == self._fail_at:
+            raise UnavailableError("the broker did not confirm")
+        self.calls.append(list(records))
+        return [100 * len(self.calls) + index for index in range(len(records))]
+
+
+class FixedClock:
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StageRunner:
+    """A runner whose recovery finds nothing to read: the broker's part has its own tests."""
+    monkeypatch.setattr(runner_module, "recover", lambda *_: 0)
+    return StageRunner(
+        CountingStage(),
+        WEAVE_CHANGELOG,
+        wire=Wire(),
+        clock=FixedClock(),
+        state_dir=tmp_path,
+        new_consumer=lambda: type("NoConsumer", (), {"close": lambda _: None})(),  # type: ignore[arg-type, return-value]
+    )
+
+
+def record(partition: int, offset: int) -> InRecord:
+    return InRecord("in", partition, offset, b"", b"")
+
+
+def owned(runner: StageRunner, partition: int) -> RocksStore:
+    return runner._store(partition)
+
+
+def test_outputs_then_changelog_then_state(counting: StageRunner) -> None:
+    """Two publishes in order; the store stands at the changelog offset of its last record."""
+    outlet = RecordingOutlet()
+    asyncio.run(counting.take_over(Assignment(5, frozenset({3})), outlet, lambda: True))
+    asyncio.run(counting.handle(Lane.LIVE, [record(3, 0), record(3, 1)], outlet))
+    fence, outputs, changelog = outlet.calls
+    assert [r.partition for r in fence] == [3]
+    assert [r.value for r in outputs] == [b"2/5"]
+    assert [r.topic for r in changelog] == [WEAVE_CHANGELOG.name]
+    assert owned(counting, 3).get(ROWS + b"n") == b"2"
+    assert owned(counting, 3).position == Position(301, 5)
+    counting.close()
+
+
+@pytest.mark.parametrize("failing_call", [1, 2])
+def test_a_failed_publish_leaves_the_state_as_it_was(counting: StageRunner, failing_call: int) -> None:
+    """Whether outputs or changelog fail, the batch can be done again as if it had never begun."""
+    asyncio.run(counting.take_over(Assignment(5, frozenset({3})), RecordingOutlet(), lambda: True))
+    outlet = RecordingOutlet(fail_at=failing_call - 1)
+    with pytest.raises(UnavailableError):
+        asyncio.run(counting.handle(Lane.LIVE, [record(3, 0)], outlet))
+    assert owned(counting, 3).get(ROWS + b"n") is None
+    counting.close()
+
+
+def test_a_partition_that_is_not_owned_breaks_an_invariant(counting: StageRunner) -> None:
+    """A record of a foreign partition never reaches a store."""
+    with pytest.raises(InvariantError):
+        asyncio.run(counting.handle(Lane.LIVE, [record(1, 0)], RecordingOutlet()))
+
+
+def test_lost_partitions_are_closed_and_kept_ones_stay_open(counting: StageRunner) -> None:
+    """After a rebalance only the assigned partitions can be written."""
+    outlet = RecordingOutlet()
+    asyncio.run(counting.take_over(Assignment(1, frozenset({0, 1})), outlet, lambda: True))
+    kept = owned(counting, 1)
+    asyncio.run(counting.take_over(Assignment(2, frozenset({1, 2})), outlet, lambda: True))
+    assert owned(counting, 1) is kept
+    with pytest.raises(InvariantError):
+        owned(counting, 0)
+    counting.close()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,3 +97,47 @@ def kafka_broker(folder: Path) -> Iterator[TestBroker]:
         yield broker
     finally:
         broker.kill()
+
+
+@contextmanager
+def clickhouse_server(folder: Path) -> Iterator[str]:
+    """The local ClickHouse as a process with its data under `folder`; its address with user, password and database."""
+    port = free_port()
+    address = f"http://rapport:s3cret@127.0.0.1:{port}/rapport"
+    environment = bare_environment() | {
+        "RAPPORT_HOME": str(folder / "home"),
+        "RAPPORT_CLICKHOUSE": address,
+        "RAPPORT_KAFKA": "127.0.0.1:1",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / "clickhouse.log"
+    with log.open("ab") as output:
+        command = [sys.executable, "-m", "rapport.processes.clickhouse"]
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
+        ready = folder / "home" / "run" / "clickhouse.ready"
+        wait_until(ready.exists, process, log)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def bare_environment() -> dict[str, str]:
+    """This process' environment without any setting of Rapport."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")}
+
+
+def wait_until(
+    is_so: Callable[[], bool],
+    process: subprocess.Popen[bytes] | None = None,
+    log: Path | None = None,
+    seconds: float = _START_SECONDS,
+) -> None:
+    """Polls until it is so. Fails when the process ends first or the time is over, with the end of its log."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        tail = log.read_text("utf-8", "replace")[-2000:] if log and log.exists() else ""
+        assert process is None or process.poll() is None, f"it ended: {tail}"
+        assert time.monotonic() < deadline, f"not within {seconds} s: {tail}"
+        time.sleep(0.02)

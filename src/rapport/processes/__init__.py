@@ -1,0 +1,1 @@
+"""The processes that `rapport up` starts, each a module with a `main`."""

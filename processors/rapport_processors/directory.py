@@ -1,0 +1,210 @@
+"""The directory in memory: who the tenant's people and customers are, as the compacted topic says it.
+
+`Directory` takes records of the topic in any order and any duplication; of one key the newest offset wins. Matching
+reads a `TenantDirectory`. Nothing here reads a clock: a record's own time says which bounds had been reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from rapport_core.errors import PoisonError
+from rapport_processors.directory_facts import Facts, Lookup, Supposed, Validity
+from rapport_processors.directory_index import TenantIndexes
+from rapport_processors.directory_records import KINDS, Ref, Subject, subject_of
+from rapport_processors.directory_settings import (
+    DEFAULT_TIMEZONE,
+    TenantSettings,
+    overridden,
+    parse_settings,
+    parse_tenant,
+)
+from rapport_schemas.records import DirectoryEntry
+
+__all__ = ["Directory", "Facts", "Ref", "Subject", "Supposition", "TenantDirectory", "TenantSettings"]
+
+_REMEMBERED = 1 << 16
+"""Addresses whose facts are kept; past it all are forgotten, which costs some microseconds for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supposition:
+    """What `explain` tries: other settings, other facts about some addresses, subjects that are not there."""
+
+    settings: Mapping[str, object] = field(default_factory=dict)
+    facts: Mapping[str, Facts] = field(default_factory=dict)
+    without: frozenset[Subject] = frozenset()
+
+
+class TenantDirectory:
+    """One tenant's part of the directory.
+
+    Attributes:
+        settings: the tenant's settings.
+        timezone: IANA name of the tenant's time zone.
+        has_overrides: whether any connection has settings of its own.
+    """
+
+    __slots__ = (
+        "_gone",
+        "_indexes",
+        "_lookup",
+        "_members",
+        "_overrides",
+        "_remembered",
+        "_resolved",
+        "_supposed",
+        "has_overrides",
+        "id",
+        "settings",
+        "timezone",
+    )
+
+    def __init__(self, tenant_id: str) -> None:
+        self.id = tenant_id
+        self.timezone = DEFAULT_TIMEZONE
+        self.settings = TenantSettings()
+        self.has_overrides = False
+        self._indexes = TenantIndexes()
+        self._members = self._indexes.subjects["member"]
+        self._gone: dict[tuple[str, str], int] = {}
+        self._overrides: dict[str, dict[str, object]] = {}
+        self._resolved: dict[str, TenantSettings] = {}
+        self._remembered: dict[str, Facts] = {}
+        self._supposed: Supposition | None = None
+        self._lookup = self.lookup(None)
+
+    def subject(self, kind: str, subject_id: str) -> Subject | None:
+        """A tenant, member, customer, contact or exclusion by its id."""
+        return self._indexes.subjects[kind].get(subject_id)
+
+    def subjects(self, kind: str) -> Mapping[str, Subject]:
+        """All subjects of a kind by id; a live view."""
+        return self._indexes.subjects[kind]
+
+    def settings_of(self, connection: str) -> TenantSettings:
+        """The settings a copy of this connection is decided with."""
+        return self._resolved.get(connection, self.settings)
+
+    def override(self, connection: str, values: Mapping[str, object]) -> None:
+        """Sets what a connection has of its own (contract 6.8); an empty mapping takes it back. Raises ConfigError."""
+        if values:
+            self._resolved[connection] = overridden(self.settings, values)
+            self._overrides[connection] = dict(values)
+        else:
+            self._overrides.pop(connection, None)
+            self._resolved.pop(connection, None)
+        self.has_overrides = bool(self._overrides)
+
+    def has_member(self, member: str) -> bool:
+        """Whether the directory has this member."""
+        return member in self._members
+
+    @property
+    def has_exclusions(self) -> bool:
+        """Whether anything is excluded."""
+        return bool(self._indexes.subjects["exclusion"])
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether any pair of a member and a contact is excluded."""
+        return bool(self._indexes.pairs)
+
+    def facts_at(self, at: int | None) -> Callable[[str], Facts]:
+        """What the directory says about comparable addresses, for an item of time `at`; valid until the next `apply`."""
+        if self._supposed is not None:
+            return self._supposed_facts(at)
+        return self._known if self.settings.contact_history == "current" else self.lookup(at).facts
+
+    def _known(self, address: str) -> Facts:
+        known = self._remembered.get(address)
+        if known is None:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            known = self._remembered[address] = self._lookup.facts(address)
+        return known
+
+    def _supposed_facts(self, at: int | None) -> Callable[[str], Facts]:
+        lookup, facts = self.lookup(at), self._supposed.facts if self._supposed else {}
+        return lambda address: facts.get(address) or lookup.facts(address)
+
+    def lookup(self, at: int | None) -> Lookup:
+        """Questions about an item of time `at`."""
+        without = self._supposed.without if self._supposed else None
+        validity = Supposed(self.settings, at, without) if without else Validity(self.settings, at)
+        return Lookup(self._indexes, self.settings.ambiguous, validity)
+
+    def supposing(self, suppose: Supposition) -> TenantDirectory:
+        """This directory as if something were different. Shares everything else; read it before the next `apply`."""
+        other = TenantDirectory(self.id)
+        other.timezone = self.timezone
+        other.settings = replace(self.settings, **suppose.settings)  # type: ignore[arg-type]
+        other._indexes, other._members = self._indexes, self._members
+        other._supposed = suppose
+        for connection, own in self._overrides.items():
+            other.override(connection, {name: own[name] for name in own.keys() - suppose.settings.keys()})
+        return other
+
+    def apply(self, entry: DirectoryEntry, offset: int) -> bool:
+        """One record. False when a record of its key at this offset or later is known already."""
+        kind, subject_id = entry["kind"], entry["id"]
+        if kind not in KINDS:
+            raise PoisonError("unknown_kind", f"the directory has no entries of kind {kind}")
+        old = self._indexes.subjects[kind].get(subject_id)
+        seen = old.offset if old is not None else self._gone.get((kind, subject_id), -1)
+        if offset <= seen:
+            return False
+        if kind == "tenant":
+            self._configure("" if entry["deleted"] else entry["settings"])
+        if old is not None:
+            self._indexes.take(kind, subject_id)
+            old.release()
+        if entry["deleted"]:
+            self._gone[kind, subject_id] = offset
+        else:
+            self._gone.pop((kind, subject_id), None)
+            self._indexes.put(subject_of(entry, offset))
+        self._remembered.clear()
+        return True
+
+    def _configure(self, text: str) -> None:
+        timezone, values = parse_tenant(text)
+        self.settings = parse_settings(values)
+        self.timezone = timezone
+        self._lookup = self.lookup(None)
+        self._resolved = {name: overridden(self.settings, own) for name, own in self._overrides.items()}
+
+
+class Directory:
+    """Every tenant's directory.
+
+    Attributes:
+        offset: the highest offset applied, marks and repeated records included; -1 before the first.
+    """
+
+    def __init__(self) -> None:
+        self.offset = -1
+        self._tenants: dict[str, TenantDirectory] = {}
+
+    def tenant(self, tenant_id: str, /) -> TenantDirectory:
+        """A tenant's part; an empty one with default settings when nothing is known of it. It stays the same object."""
+        known = self._tenants.get(tenant_id)
+        if known is None:
+            known = self._tenants[tenant_id] = TenantDirectory(tenant_id)
+        return known
+
+    def tenants(self) -> list[str]:
+        """Ids of the tenants that have a tenant entry."""
+        return sorted(name for name, part in self._tenants.items() if part.subjects("tenant"))
+
+    def apply(self, entry: DirectoryEntry, offset: int) -> bool:
+        """One record of the topic; True when it changed anything. Repeating or reordering records is harmless.
+
+        Raises ConfigError for settings this program does not know, PoisonError for a kind it does not know.
+        """
+        changed = False
+        if entry["kind"] != "mark":
+            changed = self.tenant(entry["tenant"]).apply(entry, offset)
+        self.offset = max(self.offset, offset)
+        return changed

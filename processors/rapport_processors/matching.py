@@ -1,0 +1,192 @@
+"""Contract part 6 for mail: what a message belongs to, under one state of the directory. Pure, and on the hot path.
+
+`explain` (in `matching_explain`) answers at length; `decide` keeps only what the item's record needs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rapport_processors.directory import TenantDirectory
+from rapport_processors.directory_facts import STRANGER, Facts, Side, used_entry
+from rapport_processors.directory_records import Ref
+from rapport_processors.directory_settings import TenantSettings
+from rapport_processors.matching_parties import Parties, parties_of
+from rapport_processors.model import Decision, Message
+from rapport_schemas.records import Copy
+
+
+class Rule:
+    """Names of the deciding rules; stored with every item and never renamed. Plain text: they are hashed per copy."""
+
+    CONTACT_ADDRESS: Final = "contact_address"
+    CUSTOMER_DOMAIN: Final = "customer_domain"
+    SYNC_UNKNOWN_SENDER: Final = "sync_unknown_sender"
+    OWNER_NOT_LISTED: Final = "owner_not_listed"
+    UNKNOWN_SENDER: Final = "unknown_sender"
+    NO_CUSTOMER: Final = "no_customer"
+    INTERNAL: Final = "internal"
+    EXCLUDED: Final = "excluded"
+
+
+SYNCED: Final[frozenset[str]] = frozenset(
+    {Rule.CONTACT_ADDRESS, Rule.CUSTOMER_DOMAIN, Rule.SYNC_UNKNOWN_SENDER}
+)
+_RANK: Final[dict[str, int]] = {
+    Rule.CONTACT_ADDRESS: 0,
+    Rule.CUSTOMER_DOMAIN: 1,
+    Rule.SYNC_UNKNOWN_SENDER: 2,
+    Rule.OWNER_NOT_LISTED: 3,
+    Rule.UNKNOWN_SENDER: 4,
+    Rule.NO_CUSTOMER: 5,
+}
+"""Over the copies of an item the rule of the lowest rank decides: the nearest to synced."""
+
+
+def decide(message: Message, directory: TenantDirectory) -> Decision:
+    """Contract part 6. The same for every order of people and copies; reads no clock."""
+    parties = parties_of(message, directory.facts_at(message.at_ms))
+    if parties.author is not None and not parties.outside:
+        return _not_synced(Rule.INTERNAL)
+    excluded = exclusion_of(message, parties, directory)
+    if excluded is not None:
+        return _not_synced(Rule.EXCLUDED, used_entry(excluded))
+    rule, modes, members = judge(message, parties, directory)
+    if rule not in SYNCED:
+        return _not_synced(rule)
+    return _attributed(parties, rule, modes, members)
+
+
+def _not_synced(rule: str, *entries: dict[str, str]) -> Decision:
+    return Decision(synced=False, rule=rule, reason={"rule": rule, "entries": list(entries)})
+
+
+def exclusion_of(message: Message, parties: Parties, directory: TenantDirectory) -> Ref | None:
+    """The exclusion that leaves this item out (contract 6.2); of several the oldest."""
+    if not directory.has_exclusions:
+        return None
+    found = [facts.excluded for facts in parties.people.values() if facts.excluded is not None]
+    if directory.has_pairs:
+        found += _excluded_pairs(message, parties, directory)
+    return min(found, key=lambda ref: (ref.age, ref.value), default=None)
+
+
+def _excluded_pairs(message: Message, parties: Parties, directory: TenantDirectory) -> list[Ref]:
+    """Pairs whose two sides both take part. Every contact an address may stand for counts, whatever the ambiguity rule."""
+    contacts = {ref.owner.id for facts in parties.outside.values() for ref in facts.contact.candidates}
+    if not contacts:
+        return []
+    members = parties.named | {
+        copy["member"] for copy in message.copies if _is_delivery(copy, directory.settings)
+    }
+    pair = directory.lookup(message.at_ms).pair
+    found = (pair(member, contact) for member in members for contact in contacts)
+    return [ref for ref in found if ref is not None]
+
+
+def _is_delivery(copy: Copy, settings: TenantSettings) -> bool:
+    """Whether a copy is a part of an owner who is not named (contract 6.3): not when it came through a list."""
+    message = copy["message"]
+    return message is not None and (message["mail_class"] != "list" or settings.count_list_delivery)
+
+
+def customer_side(facts: Facts, settings: TenantSettings) -> Side:
+    """What makes an address match (contract 6.4)."""
+    return facts.customer if settings.match_by == "domain" else facts.contact
+
+
+def verdict(parties: Parties, settings: TenantSettings) -> str:
+    """Contract 6.4 and 6.5 under one connection's settings."""
+    matching = [
+        address for address, facts in parties.outside.items() if customer_side(facts, settings).candidates
+    ]
+    if not matching:
+        return Rule.NO_CUSTOMER
+    author = parties.author
+    if author is not None and (author.members or customer_side(author, settings).candidates):
+        return Rule.CUSTOMER_DOMAIN if settings.match_by == "domain" else Rule.CONTACT_ADDRESS
+    if settings.sync_unknown_sender and parties.member_received and not parties.received.isdisjoint(matching):
+        return Rule.SYNC_UNKNOWN_SENDER
+    return Rule.UNKNOWN_SENDER
+
+
+def judge(message: Message, parties: Parties, directory: TenantDirectory) -> tuple[str, set[str], set[str]]:
+    """Each copy under its connection's settings (contract 6.8): the deciding rule, how synced copies match, who takes part."""
+    tenant = directory.settings
+    usual = verdict(parties, tenant)
+    best: str = Rule.NO_CUSTOMER
+    modes: set[str] = set()
+    members: set[str] = set()
+    for copy in message.copies:
+        settings = directory.settings_of(copy["connection"]) if directory.has_overrides else tenant
+        rule = usual if settings is tenant else verdict(parties, settings)
+        owner = copy["member"]
+        if rule in SYNCED:
+            if settings.owner_must_be_listed and owner not in parties.listed:
+                rule = Rule.OWNER_NOT_LISTED
+            else:
+                modes.add(settings.match_by)
+                if owner not in members and directory.has_member(owner) and _is_delivery(copy, tenant):
+                    members.add(owner)
+        if _RANK[rule] < _RANK[best]:
+            best = rule
+    return best, modes, members | parties.named if modes else members
+
+
+def _attributed(parties: Parties, rule: str, modes: set[str], members: set[str]) -> Decision:
+    """Whom a synced item counts for."""
+    by_address, by_domain = "address" in modes, "domain" in modes
+    contacts: set[str] = set()
+    customers: set[str] = set()
+    entries: list[dict[str, str]] = []
+    ambiguous = False
+    for _, facts in sorted(parties.outside.items()):
+        if facts is STRANGER:
+            continue
+        contacts.update(facts.contact.ids)
+        entries += facts.contact.used
+        ambiguous |= facts.contact.ambiguous
+        if by_address:
+            customers.update(facts.contact.customers)
+        if by_domain:
+            customers.update(facts.customer.customers)
+            entries += facts.customer.used
+            ambiguous |= facts.customer.ambiguous
+    author = parties.author or STRANGER
+    author_customers = {
+        *(author.contact.customers if by_address else ()),
+        *(author.customer.customers if by_domain else ()),
+    }
+    return Decision(
+        synced=True,
+        rule=rule,
+        members=tuple(sorted(members)),
+        customers=tuple(sorted(customers)),
+        contacts=tuple(sorted(contacts)),
+        author_members=tuple(sorted(author.members)),
+        author_customers=tuple(sorted(author_customers)),
+        author_contacts=tuple(sorted(author.contact.ids)),
+        ambiguous=ambiguous,
+        reason=_reason(parties, rule, entries, ambiguous=ambiguous),
+    )
+
+
+def _reason(
+    parties: Parties, rule: str, entries: list[dict[str, str]], *, ambiguous: bool
+) -> dict[str, object]:
+    """The rule and the entries used; where several subjects have an address, all of them (contract 6.7)."""
+    reason: dict[str, object] = {"rule": rule, "entries": entries}
+    if ambiguous:
+        reason["candidates"] = {
+            address: sorted(
+                {
+                    ref.owner.id
+                    for side in (facts.contact, facts.customer)
+                    if side.ambiguous
+                    for ref in side.candidates
+                }
+            )
+            for address, facts in sorted(parties.outside.items())
+            if facts.contact.ambiguous or facts.customer.ambiguous
+        }
+    return reason

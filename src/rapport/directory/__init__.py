@@ -1,0 +1,1 @@
+"""The directory's way from a file into the compacted topic, and back out of it."""

@@ -1,0 +1,118 @@
+"""What kind of mail a copy is, from its own headers and MIME tree. A class decides counting, never storing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rapport_processors.mail.headers import Headers
+from rapport_schemas.records import MimePart
+
+_REPORT = "multipart/report"
+_STATUS_PARTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
+_STATUS_REPORT = "report-type=delivery-status"
+_CALENDAR = "text/calendar"
+_EMBEDDED = frozenset({"message/rfc822", "message/global", "text/rfc822-headers", "message/rfc822-headers"})
+_ATTACHED = "disposition=attachment"
+_EVENT_MESSAGE = "eventmessage"
+_BULK = frozenset({"bulk", "junk"})
+_FIRST_WORD = re.compile(r"[^\s;(,]+")
+_DECLARED = re.compile(r'(report-type|method)\s*=\s*"?([A-Za-z-]+)', re.IGNORECASE)
+
+
+def mail_class(headers: Headers, mime: Sequence[MimePart], labels: Sequence[str], *, sent: bool) -> str:
+    """The first that fits: bounce, calendar_notice, auto_reply, list, bulk, human.
+
+    Args:
+        headers: as `split_headers` gives them.
+        mime: the tree, depth first; may be empty, then the Content-Type of the headers speaks alone. Parts behind an
+            embedded message are not looked at.
+        labels: provider labels; `eventMessage` marks Graph's meeting mails.
+        sent: whether this is the owner's own sent copy.
+    """
+    own = _own_parts(headers, mime)
+    if _is_report(own):
+        return "bounce"
+    if _is_calendar_notice(own) or any(_EVENT_MESSAGE in label.lower() for label in labels):
+        return "calendar_notice"
+    if _is_automatic(headers):
+        return "auto_reply"
+    return _list_class(headers, sent=sent)
+
+
+def _own_parts(headers: Headers, mime: Sequence[MimePart]) -> Sequence[MimePart]:
+    """The mail's own parts, up to the first embedded message; the first one as the headers declare it."""
+    content_type = headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    if mime and kind in {"", mime[0]["type"]}:
+        parts = mime
+    else:
+        parts = (_declared(kind or "text/plain", content_type), *mime)
+    for index, part in enumerate(parts):
+        if index and part["type"] in _EMBEDDED:
+            return parts[:index]
+    return parts
+
+
+def _declared(kind: str, content_type: str) -> MimePart:
+    """The part that a Content-Type header declares."""
+    found = _DECLARED.findall(content_type) if kind in {_REPORT, _CALENDAR} else []
+    parameters = ";".join(f"{name}={value}".lower() for name, value in found)
+    return {"type": kind, "filename": "", "parameters": parameters}
+
+
+def _is_report(parts: Sequence[MimePart]) -> bool:
+    """RFC 3464: declared as a delivery status report, or holding such a status part of its own.
+
+    A report that names no kind is taken for one, because no person writes reports. Outside of a report a named
+    status part is a file that a person passed on. Reports of other kinds, such as read receipts, are none.
+    """
+    report = parts[0]["type"] == _REPORT
+    if report and "report-type=" not in parts[0]["parameters"]:
+        return True
+    for part in parts:
+        if _STATUS_REPORT in part["parameters"]:
+            return True
+        if part["type"] in _STATUS_PARTS and (report or not part["filename"]):
+            return True
+    return False
+
+
+def _is_calendar_notice(parts: Sequence[MimePart]) -> bool:
+    """A calendar object as (an alternative of) the text; an attached file is none.
+
+    A body part has no file name. Where one is named all the same, it is a body only as an alternative of the whole
+    mail, or as the whole mail.
+    """
+    for index, part in enumerate(parts):
+        if part["type"] != _CALENDAR or _ATTACHED in part["parameters"]:
+            continue
+        if not part["filename"] or index == 0 or parts[0]["type"] == "multipart/alternative":
+            return True
+    return False
+
+
+def _is_automatic(headers: Headers) -> bool:
+    submitted = _word(headers.get("auto-submitted", ""))
+    if submitted and submitted != "no":
+        return True
+    if any(headers.get(name, "no").lower() != "no" for name in ("x-autoreply", "x-autorespond")):
+        return True
+    return _word(headers.get("precedence", "")) in {"auto_reply", "auto-reply"}
+
+
+def _list_class(headers: Headers, *, sent: bool) -> str:
+    post = headers.get("list-post")
+    if post and _word(post) != "no":
+        return "list"
+    if sent:
+        return "human"
+    if "list-id" in headers or "list-unsubscribe" in headers or _word(headers.get("precedence", "")) in _BULK:
+        return "bulk"
+    return "human"
+
+
+def _word(value: str) -> str:
+    """The first word of a value, lower case, without parameters and comments."""
+    match = _FIRST_WORD.search(value)
+    return match[0].lower() if match is not None else ""

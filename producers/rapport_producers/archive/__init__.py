@@ -1,0 +1,1 @@
+"""The archive connector: mbox, Maildir and .eml files into pages of the raw log."""

@@ -1,0 +1,272 @@
+"""The cast of the story: who works at the demo company, who its customers and contacts are, which lists it has.
+
+Everything follows from `CompanySize`, the seed and `match_by`; building it twice gives the same company.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from random import Random
+from typing import Any, Final
+
+import idna
+
+from rapport.demo import words
+from rapport_core.errors import ConfigError
+
+TENANT: Final = "demo"
+TIMEZONE: Final = "Europe/Stockholm"
+OWN_DOMAIN: Final = "acme.example"
+SUBSIDIARY_DOMAIN: Final = "acme-labs.example"
+HOLDING_DOMAIN: Final = "acme-holding.example"
+EXCLUDED_DOMAIN: Final = "advokat.example"
+
+
+class Kind(StrEnum):
+    """What a person is to the company. Only members and contacts are in the directory."""
+
+    MEMBER = "member"
+    CONTACT = "contact"
+    COLLEAGUE = "colleague"
+    OUTSIDER = "outsider"
+    GROUP = "group"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody, or a list, that mail names.
+
+    Attributes:
+        index: position among the members or the contacts; -1 for the others.
+        addresses: everything this person writes from or is written to; the directory's spelling.
+        customer: position of the customer whose domain the addresses have; -1: none.
+    """
+
+    kind: Kind
+    index: int
+    name: str
+    addresses: tuple[str, ...]
+    customer: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A company that is served."""
+
+    name: str
+    domains: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A distribution list. `subscribers` are positions of members; its software decides its headers."""
+
+    person: Person
+    subscribers: tuple[int, ...]
+    software: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompanySize:
+    """How large a company is made. `copies` is met exactly."""
+
+    members: int = 20
+    customers: int = 60
+    contacts: int = 300
+    copies: int = 20_000
+
+    def __post_init__(self) -> None:
+        if self.members < 4 or self.customers < 2 or self.contacts < self.customers or self.copies < 1:
+            raise ConfigError(
+                "a demo company needs at least 4 members, 2 customers, as many contacts as customers, and 1 copy"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The whole cast. Ids in the directory are `m`, `c` and `p` with the position."""
+
+    size: CompanySize
+    match_by: str
+    members: tuple[Person, ...]
+    customers: tuple[Customer, ...]
+    contacts: tuple[Person, ...]
+    groups: tuple[Group, ...]
+    excluded_addresses: frozenset[str]
+    excluded_pair: tuple[int, int]
+    silent_contacts: int
+    since: dict[str, str] = field(default_factory=dict)
+
+    def directory(self) -> dict[str, Any]:
+        """The directory file as `rapport directory load` reads it."""
+        member, contact = self.excluded_pair
+        return {
+            "tenant": {
+                "id": TENANT,
+                "timezone": TIMEZONE,
+                "own_domains": [OWN_DOMAIN, HOLDING_DOMAIN],
+                "settings": {"match_by": self.match_by},
+            },
+            "members": [
+                {"id": f"m{p.index}", "name": p.name, "addresses": [self._entry(a) for a in p.addresses]}
+                for p in self.members
+            ],
+            "customers": [
+                {"id": f"c{i}", "name": c.name, "domains": list(c.domains)}
+                for i, c in enumerate(self.customers)
+            ],
+            "contacts": [
+                {
+                    "id": f"p{p.index}",
+                    "name": p.name,
+                    "customer": f"c{p.customer}",
+                    "addresses": list(p.addresses),
+                }
+                for p in self.contacts
+            ],
+            "exclusions": [
+                *({"address": address} for address in sorted(self.excluded_addresses)),
+                {"domain": EXCLUDED_DOMAIN},
+                {"member": f"m{member}", "contact": f"p{contact}"},
+            ],
+        }
+
+    def _entry(self, address: str) -> str | dict[str, str]:
+        since = self.since.get(address)
+        return {"address": address, "valid_from": since} if since else address
+
+
+def build_company(size: CompanySize, seed: int, now: datetime, match_by: str = "address") -> Company:
+    """The company of a seed. `now` only dates when aliases began.
+
+    Raises:
+        ConfigError: `match_by` is neither `address` nor `domain`.
+    """
+    if match_by not in ("address", "domain"):
+        raise ConfigError(f"match_by is address or domain, not {match_by}")
+    rng = Random(f"company {seed}")  # noqa: S311 - a story, not a secret
+    members = tuple(_member(rng, index) for index in range(size.members))
+    customers = tuple(_customers(rng, size.customers))
+    contacts = _Contacts(rng, customers, public_mail=match_by == "address").build(size.contacts)
+    return Company(
+        size=size,
+        match_by=match_by,
+        members=members,
+        customers=customers,
+        contacts=contacts,
+        groups=_groups(rng, size.members),
+        excluded_addresses=_excluded(contacts),
+        # The last member is on no list and never a hidden recipient, so that the pair is left out for one reason only.
+        excluded_pair=(size.members - 1, 1),
+        silent_contacts=max(1, size.contacts // 50),
+        since=_since(members, now),
+    )
+
+
+def _local(name: str) -> str:
+    plain = (
+        unicodedata.normalize("NFKD", name.replace("\u0131", "i").replace("ø", "o"))
+        .encode("ascii", "ignore")
+        .decode()
+    )
+    return plain.lower().replace(" ", ".").replace("'", "")
+
+
+def _name(rng: Random) -> str:
+    return f"{rng.choice(words.FIRST_NAMES)} {rng.choice(words.LAST_NAMES)}"
+
+
+def _member(rng: Random, index: int) -> Person:
+    name = _name(rng)
+    local = f"{_local(name)}{index}"
+    addresses = [f"{local}@{OWN_DOMAIN}"]
+    if index % 3 == 0:
+        addresses.append(f"{local.split('.', maxsplit=1)[0]}.{index}@{OWN_DOMAIN}")
+    if index % 4 == 1:
+        addresses.append(f"{local}@{SUBSIDIARY_DOMAIN}")
+    if index % 7 == 2:
+        addresses.append(f"{local.replace('.', '')}.private@gmail.com")
+    return Person(Kind.MEMBER, index, name, tuple(addresses))
+
+
+def _since(members: tuple[Person, ...], now: datetime) -> dict[str, str]:
+    start = (now - timedelta(days=90)).strftime("%Y-%m-%dT00:00:00Z")
+    return {person.addresses[1]: start for person in members[::6] if len(person.addresses) > 1}
+
+
+def _customers(rng: Random, count: int) -> list[Customer]:
+    customers: list[Customer] = []
+    for index in range(count):
+        base = words.COMPANY_NAMES[index % len(words.COMPANY_NAMES)]
+        name = f"{base} {rng.choice(words.INDUSTRIES)} {index}"
+        domains = [f"{_local(base)}{index}.example"]
+        if index % 3 == 0:
+            domains.append(f"{_local(base)}-{index}-group.example")
+        if index % 10 == 8:
+            domains.append(f"åäkeri{index}.example")
+        if index == 1:
+            # A customer inside another one's domain: only the longest suffix is right.
+            domains.append(f"labs.{customers[0].domains[0]}")
+        customers.append(Customer(name, tuple(domains)))
+    return customers
+
+
+def _groups(rng: Random, members: int) -> tuple[Group, ...]:
+    pool = list(range(members - 1))
+    groups = []
+    for local, label, software in (("support", "Support", "google"), ("sales", "Sälj", "mailman")):
+        subscribers = tuple(sorted(rng.sample(pool, min(len(pool), 6))))
+        groups.append(Group(Person(Kind.GROUP, -1, label, (f"{local}@{OWN_DOMAIN}",)), subscribers, software))
+    forum = Person(Kind.GROUP, -1, "Users", ("users@lists.forum.example",))
+    groups.append(Group(forum, tuple(sorted(rng.sample(pool, min(len(pool), 3)))), "mailman"))
+    return tuple(groups)
+
+
+def _excluded(contacts: tuple[Person, ...]) -> frozenset[str]:
+    count = max(1, len(contacts) // 100)
+    return frozenset(contacts[(index * 7 + 2) % len(contacts)].addresses[0] for index in range(count))
+
+
+def ascii_address(address: str) -> str:
+    """The address with its domain in A-label form, as most mail writes it."""
+    local, _, domain = address.rpartition("@")
+    return address if domain.isascii() else f"{local}@{idna.encode(domain, uts46=True).decode()}"
+
+
+@dataclass(slots=True)
+class _Contacts:
+    """Makes contacts with addresses that nobody else has."""
+
+    rng: Random
+    customers: tuple[Customer, ...]
+    public_mail: bool
+
+    def build(self, count: int) -> tuple[Person, ...]:
+        contacts: list[Person] = []
+        for index in range(count):
+            customer = index if index < len(self.customers) else self.rng.randrange(len(self.customers))
+            if index % 25 == 4:
+                customer = contacts[-1].customer
+            name = _name(self.rng)
+            contacts.append(
+                Person(Kind.CONTACT, index, name, self._addresses(index, customer, name), customer)
+            )
+        return tuple(contacts)
+
+    def _addresses(self, index: int, customer: int, name: str) -> tuple[str, ...]:
+        domains = self.customers[customer].domains
+        local = f"{_local(name)}{index}"
+        addresses = [f"{local}@{domains[index % len(domains)]}"]
+        if index % 5 == 0:
+            addresses.append(f"{local.split('.', maxsplit=1)[0]}{index}@{domains[-1]}")
+        if index % 9 == 3 and self.public_mail:
+            addresses.append(f"{local}@gmail.com")
+        if index % 25 == 4:
+            # A tagged address in the directory: an exact match wins over the one without the tag.
+            addresses = [f"desk{index - 1}+billing@{domains[0]}"]
+        if index % 25 == 3:
+            addresses.append(f"desk{index}@{domains[0]}")
+        return tuple(addresses)

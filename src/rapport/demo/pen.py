@@ -1,0 +1,132 @@
+"""How the story's mails spell people and times: the same person and instant in many disguises."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from random import Random
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from rapport.demo.company import TIMEZONE, Company, Kind, Person, ascii_address
+from rapport.demo.letter import Letter, Mention
+
+ZONE: Final = ZoneInfo(TIMEZONE)
+UNREADABLE_DATES: Final = ("yesterday afternoon", "unknown", "0", "Xxx, 99 Abc 9999 99:99:99")
+ANCIENT_DATES: Final = ("Thu, 01 Jan 1970 00:00:00 +0000", "Tue, 12 Mar 1985 10:20:30 +0100")
+_MINUTE: Final = 60
+
+
+class Pen:
+    """Spells addresses and dates. All choices come from the story's random numbers."""
+
+    def __init__(self, company: Company, rng: Random) -> None:
+        self._company = company
+        self._rng = rng
+
+    def mention(self, person: Person) -> Mention:
+        """The person by one of its addresses, in one of the spellings that mean the same."""
+        addresses = person.addresses
+        address = addresses[0] if self._rng.random() < 0.75 else self._rng.choice(addresses)
+        if address in self._company.excluded_addresses:
+            return Mention(person, address, ascii_address(address))
+        return Mention(person, address, self._spelling(person, address))
+
+    def _spelling(self, person: Person, address: str) -> str:
+        chance = self._rng.random()
+        if not address.isascii():
+            # One in ten writes the domain as people read it.
+            return address if chance < 0.1 else ascii_address(address)
+        local, _, domain = address.rpartition("@")
+        if domain == "gmail.com" and chance < 0.3:
+            return f"{local.replace('.', '')}@{domain}"
+        if chance < 0.03:
+            return f"{local.title()}@{domain.upper()}"
+        if chance < 0.06 and person.kind in (Kind.MEMBER, Kind.CONTACT) and "+" not in local:
+            return f"{local}+{self._rng.choice(('crm', 'news', 'x1'))}@{domain}"
+        return address
+
+    def dates(self, letter: Letter, now: int) -> str:
+        """Write the Date of every copy and settle when the letter counts; returns what was odd about it.
+
+        The instant the letter counts at is the earliest that any of its copies tells readably, not before 1990.
+        """
+        plain = letter.message_id is None or not letter.safe
+        oddity = "" if plain else self._oddity(letter)
+        if oddity == "future":
+            # A broken clock: it counts at the time it claims, which no window of today reaches.
+            letter.counts_at = now + self._rng.randrange(1, 400) * 86_400
+        else:
+            letter.counts_at = letter.at
+        text, letter.counts_at = self._text(letter.counts_at)
+        if letter.ancient:
+            text, letter.counts_at = self._rng.choice(ANCIENT_DATES), None
+        for copy in letter.copies:
+            copy.date = text
+        self._disturb(letter, oddity)
+        return oddity
+
+    def _oddity(self, letter: Letter) -> str:
+        chance = self._rng.random()
+        several = len(letter.copies) > 1
+        if chance < 0.005:
+            return "dateless"
+        if chance < 0.010:
+            return "future"
+        if several and chance < 0.025:
+            return "dateless_copy"
+        if several and chance < 0.12:
+            return "skewed"
+        return ""
+
+    def _disturb(self, letter: Letter, oddity: str) -> None:
+        if oddity == "dateless":
+            for copy in letter.copies:
+                copy.date = self._no_date()
+            letter.counts_at = None
+        elif oddity == "dateless_copy":
+            self._rng.choice(letter.copies).date = self._no_date()
+        elif oddity == "skewed":
+            self._skew(letter)
+        letter.safe = letter.safe and oddity in ("", "skewed")
+
+    def _skew(self, letter: Letter) -> None:
+        """Every copy a little later than the one before it: neighbours within two minutes, the ends perhaps not."""
+        second = letter.at
+        for position, copy in enumerate(letter.copies):
+            copy.date = rfc_date(second, 3600)
+            # The whole chain stays under ten minutes: a mail sent again under its id comes later than that.
+            second += self._rng.randrange(1, 100) if position < 5 else 0
+        letter.counts_at = letter.at
+
+    def _no_date(self) -> str | None:
+        return None if self._rng.random() < 0.5 else self._rng.choice(UNREADABLE_DATES)
+
+    def _text(self, at: int) -> tuple[str, int]:
+        """A Date header, and the instant it tells."""
+        chance = self._rng.random()
+        if chance < 0.75:
+            return rfc_date(at, _local_offset(at)), at
+        if chance < 0.90:
+            return rfc_date(at, self._rng.choice((0, -18_000, 19_800, 32_400, -28_800))), at
+        utc = datetime.fromtimestamp(at, UTC)
+        styles = (
+            (f"{utc:%a, %d %b %Y %H:%M:%S}", at),
+            (f"{utc:%a, %d %b %Y %H:%M:%S} GMT", at),
+            (f"{utc:%a, %d %b %Y %H:%M:%S} -0000", at),
+            (f"{utc - timedelta(hours=5):%a, %d %b %Y %H:%M:%S} EST", at),
+            (f"{rfc_date(at, 7200)} (CEST)", at),
+            (f"{utc:%d %b %Y %H:%M:%S} +0000", at),
+            (f"{utc:%a, %d %b %Y %H:%M} +0000", at - at % _MINUTE),
+        )
+        return self._rng.choice(styles)
+
+
+def rfc_date(at: int, offset_seconds: int) -> str:
+    """The instant as RFC 5322 has it, told in the zone of the offset."""
+    local = datetime.fromtimestamp(at, timezone(timedelta(seconds=offset_seconds)))
+    return f"{local:%a, %d %b %Y %H:%M:%S %z}"
+
+
+def _local_offset(at: int) -> int:
+    offset = datetime.fromtimestamp(at, ZONE).utcoffset()
+    return int(offset.total_seconds()) if offset else 0

@@ -1,0 +1,276 @@
+"""What must come out, known from the story alone.
+
+For every letter the story made, `judge` says what is true of it; `Truth` keeps that in arrays (about sixty bytes a
+letter) and answers the counts of any window. Persons are compared, never addresses parsed: the story knows who is who.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from rapport.demo.company import EXCLUDED_DOMAIN, TIMEZONE, Company, Kind
+from rapport.demo.letter import Letter, Mention, Way
+from rapport.demo.threads import ThreadBook
+
+_NOBODY: Final = -1
+COUNTED_CLASSES: Final = ("human", "list")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is true of one letter; people by their positions in the company.
+
+    Attributes:
+        why: `counted`, or the first reason why it is not: class_…, no_date, no_customer, excluded, unknown_sender.
+        author_member, author_contact, author_customer: -1 when the author is none.
+    """
+
+    why: str
+    mail_class: str
+    members: tuple[int, ...]
+    contacts: tuple[int, ...]
+    customers: tuple[int, ...]
+    author_member: int
+    author_contact: int
+    author_customer: int
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is in the numbers of the window that holds its time."""
+        return self.why == "counted"
+
+
+def judge(letter: Letter, company: Company) -> Verdict:
+    """What the story knows about one letter."""
+    author_known = not all(copy.author_hidden for copy in letter.copies)
+    named = letter.named if author_known else letter.named[1:]
+    # A list's copy makes nobody a participant; the author, the named and the hidden recipients are.
+    members = {m.person.index for m in named if m.person.kind is Kind.MEMBER}
+    members |= {copy.owner for copy in letter.copies if copy.way is not Way.LIST}
+    contacts = {m.person.index for m in named if m.person.kind is Kind.CONTACT}
+    customers = {_customer(m, company) for m in named} - {_NOBODY}
+    author = letter.author
+    author_member = author.person.index if author_known and author.person.kind is Kind.MEMBER else _NOBODY
+    author_contact = author.person.index if author_known and author.person.kind is Kind.CONTACT else _NOBODY
+    author_customer = _customer(author, company) if author_known else _NOBODY
+    mail_class = _mail_class(letter)
+    if not customers:
+        why = "no_customer"
+    elif _is_excluded(named, members, contacts, company):
+        why = "excluded"
+    elif author_member == author_customer == _NOBODY:
+        why = "unknown_sender"
+    elif mail_class not in COUNTED_CLASSES:
+        why = f"class_{mail_class}"
+    else:
+        why = "counted" if letter.counts_at is not None else "no_date"
+    return Verdict(
+        why,
+        mail_class,
+        tuple(sorted(members)),
+        tuple(sorted(contacts)),
+        tuple(sorted(customers)),
+        author_member,
+        author_contact,
+        author_customer,
+    )
+
+
+def _customer(mention: Mention, company: Company) -> int:
+    """The customer the mention stands for: of a contact, or by domain of anybody who works there."""
+    person = mention.person
+    return person.customer if person.kind is Kind.CONTACT or company.match_by == "domain" else _NOBODY
+
+
+def _mail_class(letter: Letter) -> str:
+    if letter.nature != "human":
+        return letter.nature
+    return "list" if all(copy.way is Way.LIST for copy in letter.copies) else "human"
+
+
+def _is_excluded(named: list[Mention], members: set[int], contacts: set[int], company: Company) -> bool:
+    member, contact = company.excluded_pair
+    if member in members and contact in contacts:
+        return True
+    return any(
+        m.address in company.excluded_addresses or m.address.endswith(f"@{EXCLUDED_DOMAIN}") for m in named
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """From the first second of the first day (included) to the last one (excluded), and never past `now`."""
+
+    since: int
+    before: int
+
+    @classmethod
+    def of(cls, days: int, until: date | None, now: datetime, timezone: str = TIMEZONE) -> Window:
+        """The window of `days` calendar days that ends with today, or with the day `until`."""
+        zone = ZoneInfo(timezone)
+        last = until if until is not None else now.astimezone(zone).date()
+        first = last - timedelta(days=days - 1)
+        end = last + timedelta(days=1)
+        before = int(datetime(end.year, end.month, end.day, tzinfo=zone).timestamp())
+        since = int(datetime(first.year, first.month, first.day, tzinfo=zone).timestamp())
+        return cls(since, min(before, int(now.timestamp())))
+
+
+class Truth:
+    """The expected numbers of a story. Feed every letter to `learn` once, then ask.
+
+    Attributes:
+        copies, messages: how many were written. Every letter is one message.
+        reasons: letters per reason, `counted` among them.
+    """
+
+    def __init__(self, company: Company, threads: ThreadBook) -> None:
+        self.company = company
+        self.copies = 0
+        self.messages = 0
+        self.reasons: dict[str, int] = {}
+        self._threads = threads
+        self._used = bytearray()
+        self._at = array("q")
+        self._thread = array("l")
+        self._author = array("l")  # member, contact, customer of each counted letter
+        self._people = array("l")  # members, contacts, customers of each counted letter, end to end
+        self._ends = array("q", [0])  # where the three lists of each end
+
+    def learn(self, letter: Letter) -> Verdict:
+        """Take one letter in; returns the verdict on it."""
+        verdict = judge(letter, self.company)
+        self.copies += len(letter.copies)
+        self.messages += 1
+        self.reasons[verdict.why] = self.reasons.get(verdict.why, 0) + 1
+        self._mark(letter.thread)
+        if verdict.counted and letter.counts_at is not None:
+            self._at.append(letter.counts_at)
+            self._thread.append(letter.thread)
+            self._author.extend((verdict.author_member, verdict.author_contact, verdict.author_customer))
+            for people in (verdict.members, verdict.contacts, verdict.customers):
+                self._people.extend(people)
+                self._ends.append(len(self._people))
+        return verdict
+
+    def _mark(self, thread: int) -> None:
+        self._used.extend(b"\0" * (thread + 1 - len(self._used)))
+        self._used[thread] = 1
+
+    @property
+    def conversations(self) -> int:
+        """How many threads all letters make, counted or not."""
+        return len({self._threads.root(handle) for handle, used in enumerate(self._used) if used})
+
+    def counts(self, by: str, days: int, until: date | None, now: datetime) -> dict[str, Any]:
+        """What `rapport counts --json` must say, as a dict; times are aware datetimes in UTC."""
+        window = Window.of(days, until, now)
+        asked = ("member", "contact", "customer").index(by)
+        tally = _Tally(asked)
+        first_of_ours = self._first_of_ours(window.before)
+        for place in self._before(window.before):
+            tally.count(self, place, window.since, first_of_ours)
+        return {
+            "window": {"timezone": TIMEZONE, "since": window.since, "before": window.before},
+            "total": tally.total.numbers(),
+            "rows": [tally.row(number, *subject) for number, subject in enumerate(self._subjects(by))],
+        }
+
+    def _before(self, limit: int) -> Iterator[int]:
+        return (place for place, at in enumerate(self._at) if at < limit)
+
+    def _first_of_ours(self, limit: int) -> dict[int, int]:
+        """When a team member's first counted mail stands in each thread."""
+        first: dict[int, int] = {}
+        for place in self._before(limit):
+            if self._author[3 * place] != _NOBODY:
+                root = self._threads.root(self._thread[place])
+                first[root] = min(first.get(root, self._at[place]), self._at[place])
+        return first
+
+    def _subjects(self, by: str) -> list[tuple[str, str]]:
+        company = self.company
+        if by == "customer":
+            return [(f"c{index}", customer.name) for index, customer in enumerate(company.customers)]
+        people = company.members if by == "member" else company.contacts
+        return [(f"{by[0] if by == 'member' else 'p'}{person.index}", person.name) for person in people]
+
+    def facts(self, place: int) -> tuple[int, int, tuple[int, int, int]]:
+        """Second, thread and author (member, contact, customer) of a counted letter."""
+        author = self._author[3 * place], self._author[3 * place + 1], self._author[3 * place + 2]
+        return self._at[place], self._threads.root(self._thread[place]), author
+
+    def people(self, place: int, asked: int) -> array[int]:
+        """Members (0), contacts (1) or customers (2) of a counted letter."""
+        end = 3 * place + asked
+        return self._people[self._ends[end] : self._ends[end + 1]]
+
+
+class _Cells:
+    """The numbers of one row, or of the total."""
+
+    __slots__ = ("emails", "interaction", "reply", "sent", "threads")
+
+    def __init__(self) -> None:
+        self.emails = 0
+        self.sent = 0
+        self.threads: set[int] = set()
+        self.interaction: int | None = None
+        self.reply: int | None = None
+
+    def numbers(self) -> dict[str, int]:
+        return {
+            "emails": self.emails,
+            "sent": self.sent,
+            "received": self.emails - self.sent,
+            "meetings": 0,
+            "conversations": len(self.threads),
+        }
+
+
+class _Tally:
+    """Adds letters up for one question: by member (0), contact (1) or customer (2)."""
+
+    def __init__(self, asked: int) -> None:
+        self._asked = asked
+        self._rows: dict[int, _Cells] = {}
+        self.total = _Cells()
+
+    def count(self, truth: Truth, place: int, since: int, first_of_ours: dict[int, int]) -> None:
+        at, thread, author = truth.facts(place)
+        ours = author[0] != _NOBODY
+        if at >= since:
+            _add(self.total, thread, sent=ours)
+        for number in truth.people(place, self._asked):
+            row = self._rows.setdefault(number, _Cells())
+            wrote = author[self._asked] == number
+            if at >= since:
+                _add(row, thread, sent=wrote if self._asked == 0 else ours)
+            row.interaction = max(at, row.interaction or at)
+            if self._asked and wrote and first_of_ours.get(thread, at) < at:
+                row.reply = max(at, row.reply or at)
+
+    def row(self, number: int, subject: str, name: str) -> dict[str, Any]:
+        cells = self._rows.get(number) or _Cells()
+        return {
+            "id": subject,
+            "name": name,
+            **cells.numbers(),
+            "last_interaction": _aware(cells.interaction),
+            "last_email_reply": _aware(cells.reply),
+        }
+
+
+def _add(cells: _Cells, thread: int, *, sent: bool) -> None:
+    cells.emails += 1
+    cells.sent += sent
+    cells.threads.add(thread)
+
+
+def _aware(second: int | None) -> datetime | None:
+    return None if second is None else datetime.fromtimestamp(second, UTC)

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import stamina
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -21,6 +22,7 @@ from rapport_schemas.wire import Wire
 
 _log = structlog.get_logger(__name__)
 _ADMIN_SECONDS = 30.0
+_WATERMARK_SECONDS = 10.0
 
 
 class _ClientLog:
@@ -106,6 +108,38 @@ def partition_counts(client: AdminClient, bootstrap: str) -> dict[str, int]:
 def unreachable(bootstrap: str) -> UnavailableError:
     """The error every user of Kafka raises when it is away."""
     return UnavailableError(f"Kafka at {bootstrap} cannot be reached: rapport doctor says what is missing")
+
+
+def watermarks(client: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """The first offset of a partition and the one behind its last. Raises UnavailableError when no leader answers.
+
+    A partition that was just created or whose broker just restarted has no leader for a moment; that is waited for.
+    """
+    try:
+        return _watermarks(client, topic, partition)
+    except KafkaException as error:
+        raise UnavailableError(f"Kafka does not answer for {topic}; see `rapport doctor`") from error
+
+
+@stamina.retry(on=KafkaException, timeout=_ADMIN_SECONDS, attempts=None)
+def _watermarks(client: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    low, high = client.get_watermark_offsets(TopicPartition(topic, partition), timeout=_WATERMARK_SECONDS)
+    return low, high
+
+
+def committed(client: Consumer, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """The committed offset of each partition for the client's group, 0 where nothing is. Raises UnavailableError."""
+    try:
+        places = _committed(client, [TopicPartition(topic, partition) for partition in partitions])
+    except KafkaException as error:
+        raise UnavailableError("Kafka does not tell committed offsets; see `rapport doctor`") from error
+    return {place.partition: max(place.offset, 0) for place in places}
+
+
+@stamina.retry(on=KafkaException, timeout=_ADMIN_SECONDS, attempts=None)
+def _committed(client: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
+    found: list[TopicPartition] = client.committed(places, timeout=_WATERMARK_SECONDS)
+    return found
 
 
 def wire(endpoints: Endpoints) -> Wire:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from rapport.kafka import watermarks
 from rapport_core.errors import UnavailableError
 from rapport_schemas.topics import Topic
 
@@ -17,13 +18,10 @@ _SILENT_POLLS = 30
 def end_offsets(consumer: Consumer, topic: Topic) -> dict[int, int]:
     """The end offset of every partition that holds anything. Raises UnavailableError when Kafka is away."""
     ends = {}
-    try:
-        for partition in range(topic.partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=15)
-            if high > low:
-                ends[partition] = high
-    except KafkaException as error:
-        raise UnavailableError("Kafka does not answer; see `rapport doctor`") from error
+    for partition in range(topic.partitions):
+        low, high = watermarks(consumer, topic.name, partition)
+        if high > low:
+            ends[partition] = high
     return ends
 
 
@@ -33,7 +31,7 @@ def read_all(consumer: Consumer, topic: Topic) -> Iterator[Message]:
     consumer.assign([TopicPartition(topic.name, partition, OFFSET_BEGINNING) for partition in waiting])
     silent = 0
     while waiting:
-        messages = consumer.consume(_BATCH, timeout=_POLL_SECONDS)
+        messages = waiting_records(consumer)
         silent = 0 if messages else silent + 1
         if silent > _SILENT_POLLS:
             raise UnavailableError(f"Kafka stopped handing out {topic.name}; see `rapport doctor`")
@@ -45,6 +43,12 @@ def read_all(consumer: Consumer, topic: Topic) -> Iterator[Message]:
                 yield message
         _drop_finished(consumer, topic, waiting)
     consumer.unassign()
+
+
+def waiting_records(consumer: Consumer, seconds: float = _POLL_SECONDS) -> list[Message]:
+    """What is there, after waiting for the first: `consume` alone would wait until a whole batch is together."""
+    first = consumer.poll(seconds)
+    return [] if first is None else [first, *consumer.consume(_BATCH, timeout=0)]
 
 
 def _drop_finished(consumer: Consumer, topic: Topic, waiting: dict[int, int]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_pipeline import TENANT, MemoryPipeline, mail
 
+from memory_pipeline import TENANT, MemoryPipeline, mail
 from rapport_schemas.records import DirectoryEntry, MailFields
 from rapport_schemas.topics import Lane
 
@@ -87,7 +87,10 @@ def outcome(pipeline: MemoryPipeline) -> Any:
             "assignment": 0,
             "origin": None,
         }
-        seen[item_id] = (shown, {**body, "copies": sorted(body["copies"]), "people": sorted(map(str, body["people"]))})
+        seen[item_id] = (
+            shown,
+            {**body, "copies": sorted(body["copies"]), "people": sorted(map(str, body["people"]))},
+        )
     return seen
 
 

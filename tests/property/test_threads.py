@@ -7,8 +7,8 @@ from hashlib import blake2b
 
 from hypothesis import given
 from hypothesis import strategies as st
-from memory_state import MemoryStore
 
+from memory_state import MemoryStore
 from rapport_core.ids import partition_of
 from rapport_processors.state import StateBatch, space
 from rapport_processors.threads import Relation, claim, join, label

@@ -33,7 +33,9 @@ from rapport_schemas.topics import DIRECTORY, MAIL_RAW, ROUTED, WORKERS_GROUP, L
 from rapport_schemas.wire import Wire
 
 _log = structlog.get_logger(__name__)
-_BATCH_RECORDS = 16
+_ROUTE_RECORDS = 16
+_WEAVE_RECORDS = 64
+"""Pages are large; many routed records hold a few labels only."""
 _BATCH_WITHIN_SECONDS = 0.02
 _FANOUT_RECORDS = 1000
 
@@ -65,6 +67,7 @@ class WorkerApp:
 
     def __init__(self, bootstrap: str, folder: Path, ports: Ports) -> None:
         self._ports = ports
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.app = faust.App(WORKERS_GROUP, **app_settings(bootstrap, datadir=folder / "faust"))
         attach(self.app, ports.new_producer, leave=ports.leave)
         route = RouteStage(ports.wire, ports.keys)
@@ -73,10 +76,11 @@ class WorkerApp:
         self._weave = self._runner(weave, topics.WEAVE_CHANGELOG, folder)
         self._assignment = Assignment(0, frozenset())
         self._watchdog = Watchdog(progress_of(self.app), leave=ports.leave)
-        for runner, lanes in ((self._route, MAIL_RAW), (self._weave, ROUTED)):
+        stages = ((self._route, MAIL_RAW, _ROUTE_RECORDS), (self._weave, ROUTED, _WEAVE_RECORDS))
+        for runner, lanes, max_records in stages:
             gate = LaneGate()
             for lane, topic in lanes.items():
-                self._agent(topic, lane, gate, self._batches_of(runner, lane), _BATCH_RECORDS)
+                self._agent(topic, lane, gate, self._batches_of(runner, lane), max_records)
         self._agent(DIRECTORY, Lane.LIVE, LaneGate(), self._fan_out, _FANOUT_RECORDS)
         self.app.on_rebalance_complete.connect(self._take_over)
         self.app.on_before_shutdown.connect(self._close)
@@ -142,7 +146,7 @@ class WorkerApp:
         )
         await self._outlet.publish(outputs)
 
-    async def _take_over(self, app: Any, **_: Any) -> None:
+    async def _take_over(self, app: Any, /, *_: Any, signal: Any = None, **__: Any) -> None:  # noqa: ARG002
         """Runs before the first record of a new assignment is delivered; see StageRunner.take_over."""
         generation = app.consumer_generation_id
         try:

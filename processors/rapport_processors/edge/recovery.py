@@ -6,10 +6,12 @@ that lost the partition and wakes later writes behind the fence with a lower num
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Mapping
 
+import stamina
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from rapport_core.errors import InvariantError, PoisonError, UnavailableError
 from rapport_processors.edge.rocks import Position, RocksStore
@@ -19,74 +21,96 @@ from rapport_schemas.wire import Wire
 _log = structlog.get_logger()
 _READ_RECORDS = 500
 _POLL_SECONDS = 1.0
-_STALL_POLLS = 30
+_SILENT_SECONDS = 60.0
 
 
-class Abandoned(Exception):  # noqa: N818 - not an error: the partition moved on while it was being recovered
+class Abandoned(Exception):  # noqa: N818 - not an error: the partitions moved on while they were being recovered
     """The assignment changed during recovery; the next one starts it again."""
 
 
 def recover(
     consumer: Consumer,
     wire: Wire,
-    store: RocksStore,
     topic: str,
-    partition: int,
-    fence_offset: int,
+    stores: Mapping[int, RocksStore],
+    fences: Mapping[int, int],
+    *,
     still_assigned: Callable[[], bool],
 ) -> int:
-    """Applies the changelog up to and with the fence. Blocks. Returns the number of records applied.
+    """Applies the changelog of every partition up to and with its fence. Blocks. Returns the number of records applied.
 
     Raises Abandoned when the assignment changed, UnavailableError when the broker stays silent.
     """
-    low, _ = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=30)
-    position = store.position
-    if position.next_offset > fence_offset + 1 or position.next_offset < low:
-        _log.warning("state_wiped", topic=topic, partition=partition, position=position.next_offset)
-        store.wipe()
-        position = store.position
-    start = position.next_offset if position.next_offset > 0 else OFFSET_BEGINNING
-    consumer.assign([TopicPartition(topic, partition, start)])
-    try:
-        return _read_to(consumer, wire, store, position, fence_offset, still_assigned)
-    finally:
-        consumer.unassign()
-
-
-def _read_to(
-    consumer: Consumer,
-    wire: Wire,
-    store: RocksStore,
-    position: Position,
-    fence_offset: int,
-    still_assigned: Callable[[], bool],
-) -> int:
-    applied, silent = 0, 0
-    while position.next_offset <= fence_offset:
+    starts = [_start(consumer, topic, partition, store, fences[partition]) for partition, store in stores.items()]
+    consumer.assign(starts)
+    waiting = {partition for partition in stores if stores[partition].position.next_offset <= fences[partition]}
+    applied, heard = 0, time.monotonic()
+    while waiting:
         if not still_assigned():
             raise Abandoned
-        messages = consumer.consume(_READ_RECORDS, timeout=_POLL_SECONDS)
-        silent = 0 if messages else silent + 1
-        if silent > _STALL_POLLS:
-            raise UnavailableError("Kafka does not hand out the changelog; is the broker up? (rapport doctor)")
-        changes: list[tuple[bytes, bytes | None]] = []
-        for message in messages:
-            if message.error():
-                raise KafkaException(message.error())
-            record = _decode(wire, message.value())
-            offset = message.offset() or 0
-            if record["assignment"] >= position.assignment:
-                changes.extend((change["key"], change["value"]) for change in record["changes"])
-            position = Position(offset + 1, max(position.assignment, record["assignment"]))
+        messages = _read(consumer)
         if messages:
-            store.apply(changes, position)
-            applied += len(messages)
+            heard = time.monotonic()
+        elif time.monotonic() - heard > _SILENT_SECONDS:
+            raise UnavailableError("Kafka does not hand out the changelog; is the broker up? (rapport doctor)")
+        for partition, records in _by_partition(messages).items():
+            _apply(wire, stores[partition], records)
+            if stores[partition].position.next_offset > fences[partition]:
+                waiting.discard(partition)
+        applied += len(messages)
     return applied
+
+
+def _start(consumer: Consumer, topic: str, partition: int, store: RocksStore, fence: int) -> TopicPartition:
+    """Where to read on; a store that is ahead of its changelog, or behind its beginning, starts anew."""
+    position = store.position.next_offset
+    low = _first_offset(consumer, topic, partition)
+    if position > fence + 1 or position < low:
+        if position:
+            _log.warning("state_wiped", topic=topic, partition=partition, position=position)
+        store.wipe()
+        position = low
+    return TopicPartition(topic, partition, position)
+
+
+@stamina.retry(on=KafkaException, timeout=30, attempts=None)
+def _first_offset(consumer: Consumer, topic: str, partition: int) -> int:
+    """A partition whose broker just restarted has no leader for a moment."""
+    low, _ = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+    return low
+
+
+def _read(consumer: Consumer) -> list[Message]:
+    """What is there, after waiting for the first: `consume` alone would wait until a whole batch is together."""
+    first = consumer.poll(_POLL_SECONDS)
+    return [] if first is None else [first, *consumer.consume(_READ_RECORDS, timeout=0)]
+
+
+def _by_partition(messages: Iterable[Message]) -> dict[int, list[Message]]:
+    grouped: dict[int, list[Message]] = {}
+    for message in messages:
+        if message.error():
+            raise KafkaException(message.error())
+        grouped.setdefault(message.partition() or 0, []).append(message)
+    return grouped
+
+
+def _apply(wire: Wire, store: RocksStore, messages: Iterable[Message]) -> None:
+    position = store.position
+    changes: list[tuple[bytes, bytes | None]] = []
+    for message in messages:
+        record = _decode(wire, message.value())
+        if record["assignment"] >= position.assignment:
+            changes.extend((change["key"], change["value"]) for change in record["changes"])
+        position = Position((message.offset() or 0) + 1, max(position.assignment, record["assignment"]))
+    store.apply(changes, position)
 
 
 def _decode(wire: Wire, value: bytes | None) -> Changelog:
     try:
         record: Changelog = wire.decode("changelog", value)
     except PoisonError as error:
-        raise InvariantError("the changelog holds bytes this version cannot read; state would be lost") from error
+        raise InvariantError(
+            "the changelog holds bytes this version cannot read; state would be lost"
+        ) from error
     return record

@@ -61,7 +61,7 @@ class RocksStore:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._db = Rdict(str(path), _options(cache))
         self._write = WriteOptions()
-        self._write.disable_wal = True
+        self._write.disable_wal = True  # type: ignore[method-assign, assignment] # a property; its stub is wrong
 
     @property
     def position(self) -> Position:

@@ -97,21 +97,27 @@ class StageRunner:
         fence: Changelog = {"assignment": assignment.number, "changes": []}
         ordered = sorted(assignment.partitions)
         fences = await outlet.publish([self._changelog_record(p, fence) for p in ordered])
-        for partition, offset in zip(ordered, fences, strict=True):
-            store = self._owned.stores.get(partition) or self._open(partition)
-            self._owned.stores[partition] = store
-            await asyncio.to_thread(self._recover, store, partition, offset, still_assigned)
+        for partition in ordered:
+            if partition not in self._owned.stores:
+                self._owned.stores[partition] = self._open(partition)
+        offsets = dict(zip(ordered, fences, strict=True))
+        await asyncio.to_thread(self._recover, offsets, still_assigned)
         self._owned.assignment = assignment
 
     def _open(self, partition: int) -> RocksStore:
         return RocksStore(self._state_dir / str(partition), self._cache)
 
-    def _recover(
-        self, store: RocksStore, partition: int, fence: int, still_assigned: Callable[[], bool]
-    ) -> None:
+    def _recover(self, fences: dict[int, int], still_assigned: Callable[[], bool]) -> None:
         consumer = self._new_consumer()
         try:
-            recover(consumer, self._wire, store, self._changelog.name, partition, fence, still_assigned)
+            recover(
+                consumer,
+                self._wire,
+                self._changelog.name,
+                self._owned.stores,
+                fences,
+                still_assigned=still_assigned,
+            )
         finally:
             consumer.close()
 

@@ -1,7 +1,1 @@
-"""The `rapport` command."""
-
-from __future__ import annotations
-
-from rapport.cli.root import main
-
-__all__ = ["main"]
+"""The `rapport` command, one module per group of commands; `root` mounts them."""

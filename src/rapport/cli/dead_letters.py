@@ -43,7 +43,9 @@ def _letters() -> Iterator[DeadLetter]:
 @app.command("list")
 def list_(
     *,
-    tenant: str | None = typer.Option(None, "--tenant", help="Only this tenant and what has no known tenant."),
+    tenant: str | None = typer.Option(
+        None, "--tenant", help="Only this tenant and what has no known tenant."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print JSON."),
 ) -> None:
     """Lists what could not be processed."""

@@ -7,12 +7,12 @@ from collections import Counter
 from typing import Any
 
 import typer
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 from rich.console import Console
 from rich.table import Table
 
 from rapport.cli.dead_letters import dead_letters
-from rapport.kafka import consumer, wire
+from rapport.kafka import committed, consumer, wire
 from rapport.settings import Endpoints, endpoints, load_settings
 from rapport.topic_reader import end_offsets, read_all
 from rapport_core.clock import from_ms
@@ -52,11 +52,10 @@ def backlog(where: Endpoints) -> dict[str, int]:
 
 def _lag(reader: Consumer, topic: Topic) -> int:
     ends = end_offsets(reader, topic)
-    places = [TopicPartition(topic.name, partition) for partition in ends]
-    if not places:
+    if not ends:
         return 0
-    committed = {place.partition: max(place.offset, 0) for place in reader.committed(places, timeout=15)}
-    return sum(max(end - committed.get(partition, 0), 0) for partition, end in ends.items())
+    done = committed(reader, topic.name, ends)
+    return sum(max(end - done.get(partition, 0), 0) for partition, end in ends.items())
 
 
 def connections(where: Endpoints, tenant: str | None) -> list[Connection]:

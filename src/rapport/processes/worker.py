@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import faust
@@ -17,6 +18,8 @@ from rapport_core.clock import SystemClock
 from rapport_core.errors import RapportError
 from rapport_processors.edge.app import Ports, WorkerApp
 
+_CHATTY = ("faust", "mode", "aiokafka", "rapport_processors.edge.consumer", "rapport_processors.edge.transport")
+"""Loggers of Faust's services, which tell of every start and stop; ours speak through structlog."""
 _UNUSED_GROUP = "rapport-worker-reader"
 """Plain readers assign their partitions themselves and never commit; the client wants a name all the same."""
 
@@ -36,7 +39,7 @@ def build(settings: Settings) -> WorkerApp:
         new_producer=lambda: producer(where),
         new_consumer=lambda: consumer(where, _UNUSED_GROUP),
         next_assignment=store.next_assignment,
-        on_ready=lambda: announce(settings, f"worker-{settings.worker}"),
+        on_ready=lambda: announce(settings, "worker"),
     )
     return WorkerApp(where.kafka, settings.home / "workers" / str(settings.worker), ports)
 
@@ -44,7 +47,9 @@ def build(settings: Settings) -> WorkerApp:
 def main() -> None:
     """Runs until SIGTERM; exits 70 from inside when it must not go on."""
     settings = load_settings()
-    configure(settings)
+    configure(settings.log_level, process=f"worker-{settings.worker}")
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     uvloop.install()
     try:
         worker_app = build(settings)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_state import MemoryStore
 
+from memory_state import MemoryStore
 from rapport_processors.edge.rocks import Position, RocksStore, shared_cache
 from rapport_processors.state import StateBatch, group, space
 
@@ -18,7 +18,9 @@ changes = st.lists(st.tuples(keys, st.one_of(st.none(), st.binary(max_size=4))),
 
 @settings(max_examples=12, deadline=None)
 @given(st.lists(changes, max_size=4), keys, keys)
-def test_disk_and_memory_agree(batches: list[list[tuple[bytes, bytes | None]]], prefix: bytes, after: bytes) -> None:
+def test_disk_and_memory_agree(
+    batches: list[list[tuple[bytes, bytes | None]]], prefix: bytes, after: bytes
+) -> None:
     """Gets and scans answer alike after any batches, also after closing and opening again."""
     with tempfile.TemporaryDirectory() as folder:
         cache = shared_cache()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import pytest
+from confluent_kafka import Consumer
 
 from rapport_core.errors import InvariantError, UnavailableError
 from rapport_processors.edge import runner as runner_module
@@ -55,17 +57,22 @@ class FixedClock:
         return datetime(2026, 1, 1, tzinfo=UTC)
 
 
+class _NoConsumer:
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
 @pytest.fixture
 def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StageRunner:
     """A runner whose recovery finds nothing to read: the broker's part has its own tests."""
-    monkeypatch.setattr(runner_module, "recover", lambda *_: 0)
+    monkeypatch.setattr(runner_module, "recover", lambda *_, **__: 0)
     return StageRunner(
         CountingStage(),
         WEAVE_CHANGELOG,
         wire=Wire(),
         clock=FixedClock(),
         state_dir=tmp_path,
-        new_consumer=lambda: type("NoConsumer", (), {"close": lambda _: None})(),  # type: ignore[arg-type, return-value]
+        new_consumer=cast("Callable[[], Consumer]", _NoConsumer),
     )
 
 

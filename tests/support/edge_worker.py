@@ -143,7 +143,8 @@ async def _confirm_all_but_one(app: faust.App, plan: Plan, stream: Any, _gate: L
 
 
 async def _hang(_app: faust.App, plan: Plan, stream: Any, gate: LaneGate, lane: Lane) -> None:
-    async def handle(_: Sequence[Any]) -> None:
+    async def handle(events: Sequence[Any]) -> None:
+        tell("batch", lane=lane, records=len(events), first=events[0].message.offset)
         await asyncio.Event().wait()
 
     await run_batches(stream, handle, max_records=plan.max_records, within_s=0.05, gate=gate, lane=lane)

@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 
 from rapport_schemas.topics import Lane
 
-_NEVER = float("inf")
-
 
 class LaneGate:
     """Gives turns to the two lanes of a stage; at most one turn is held at any time.
@@ -53,13 +51,11 @@ class LaneGate:
         except asyncio.CancelledError:
             if asked.done() and not asked.cancelled():
                 self._release(keep=False)  # the turn came together with the cancellation: pass it on
-            else:
-                self._waiting[lane].remove(asked)
             raise
 
     def _release(self, *, keep: bool) -> None:
         self._held = False
-        live_waits, backfill_waits = (bool(self._waiting[lane]) for lane in (Lane.LIVE, Lane.BACKFILL))
+        live_waits, backfill_waits = self._waits(Lane.LIVE), self._waits(Lane.BACKFILL)
         if keep and backfill_waits and not live_waits and not self._backfill_is_due():
             loop = asyncio.get_running_loop()
             self._kept_for_live = loop.call_later(self._grace_s, self._give)
@@ -75,13 +71,20 @@ class LaneGate:
             return
         if lane is Lane.BACKFILL:
             self._passed_over = 0
-        elif self._waiting[Lane.BACKFILL]:
+        elif self._waits(Lane.BACKFILL):
             self._passed_over += 1
         self._held = True
         self._waiting[lane].popleft().set_result(None)
 
+    def _waits(self, lane: Lane) -> bool:
+        """Whether anybody waits; those who were cancelled meanwhile do not."""
+        queue = self._waiting[lane]
+        while queue and queue[0].done():
+            queue.popleft()
+        return bool(queue)
+
     def _next_lane(self) -> Lane | None:
-        live, backfill = self._waiting[Lane.LIVE], self._waiting[Lane.BACKFILL]
+        live, backfill = self._waits(Lane.LIVE), self._waits(Lane.BACKFILL)
         if live and not (backfill and self._backfill_is_due()):
             return Lane.LIVE
         return Lane.BACKFILL if backfill else None

@@ -35,7 +35,7 @@ def exclusive(database: Database) -> Iterator[None]:
 @contextmanager
 def _file_lock(path: Path) -> Iterator[None]:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w")
     except OSError as error:
         raise UnavailableError(

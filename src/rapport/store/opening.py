@@ -56,4 +56,4 @@ def open_store(
 
 def store_url(settings: StoreSettings) -> str:
     """The configured URL, else SQLite under home."""
-    return settings.store or f"sqlite:///{settings.home.absolute() / 'store.sqlite3'}"
+    return settings.store or f"sqlite:///{settings.home.absolute() / 'store.db'}"

@@ -27,29 +27,29 @@ class LoginThrottle:
         self._database = database
         self._clock = clock
 
-    def wait(self, email: str, address: str) -> timedelta:
-        """How long this pair must wait before its next attempt is looked at; zero when it need not."""
-        query = select(login_failures.c.blocked_until).where(login_failures.c.who == _who(email, address))
-        with self._database.read() as connection:
-            until = connection.scalar(query)
-        return timedelta(milliseconds=max(0, (until or 0) - to_ms(self._clock.now())))
+    def admit(self, email: str, address: str) -> timedelta:
+        """Zero: look at the password, the attempt is counted as a failure until `succeeded` says otherwise.
 
-    def failed(self, email: str, address: str) -> None:
-        """Counts one wrong password."""
+        More than zero: do not look, and say how long to wait. Counting first leaves no gap for many attempts at once.
+        """
         who = _who(email, address)
         now = to_ms(self._clock.now())
         with self._database.write() as connection:
             connection.execute(delete(login_failures).where(login_failures.c.forget_at <= now))
-            before = connection.scalar(select(login_failures.c.failures).where(login_failures.c.who == who))
+            row = connection.execute(select(login_failures).where(login_failures.c.who == who)).first()
+            if row is not None and row.blocked_until > now:
+                return timedelta(milliseconds=row.blocked_until - now)
+            failures = (row.failures if row is not None else 0) + 1
             values = {
-                "failures": (before or 0) + 1,
-                "blocked_until": now + _wait_ms((before or 0) + 1),
+                "failures": failures,
+                "blocked_until": now + _wait_ms(failures),
                 "forget_at": now + FORGET_AFTER // timedelta(milliseconds=1),
             }
             statement = self._database.insert(login_failures).values(who=who, **values)
             connection.execute(
                 statement.on_conflict_do_update(index_elements=[login_failures.c.who], set_=values)
             )
+        return timedelta(0)
 
     def succeeded(self, email: str, address: str) -> None:
         """Forgets the pair's failures."""

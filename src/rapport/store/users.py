@@ -15,7 +15,7 @@ from sqlalchemy import Row, delete, select
 from rapport.store.database import Database
 from rapport.store.schema import users
 from rapport_core.clock import Clock, from_ms, to_ms
-from rapport_core.errors import ConfigError, InvariantError
+from rapport_core.errors import ConfigError
 
 Role = Literal["admin", "manager", "member"]
 ROLES: Final[tuple[Role, ...]] = ("admin", "manager", "member")
@@ -62,7 +62,7 @@ class Users:
                 missing for role member or given for another.
         """
         email = _comparable(email)
-        _check(email, tenant, role, member)
+        check_user(email, tenant, role, member)
         user = User(
             id=secrets.token_hex(8),
             tenant=tenant,
@@ -163,10 +163,11 @@ def _comparable(email: str) -> str:
     return email.strip().casefold()
 
 
-def _check(email: str, tenant: str, role: str, member: str | None) -> None:
-    if not tenant:
-        raise InvariantError("a user needs a tenant")
-    if not _EMAIL.fullmatch(email) or len(email) > 320:
+def check_user(email: str, tenant: str, role: str, member: str | None) -> None:
+    """Raises ConfigError, in one sentence, for what could be no user; asked before a password is."""
+    if not tenant.strip():
+        raise ConfigError("a user belongs to a tenant: say which with --tenant")
+    if not _EMAIL.fullmatch(_comparable(email)) or len(email) > 320:
         raise ConfigError("that is no e-mail address: a user signs in with one, such as anna@acme.com")
     if role not in ROLES:
         raise ConfigError(f"there is no role {role}: choose one of {', '.join(ROLES)}")

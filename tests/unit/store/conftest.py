@@ -22,7 +22,7 @@ HAS_POSTGRES = bool(os.environ.get(POSTGRES)) and find_spec("psycopg") is not No
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A new, empty database."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'store.sqlite3'}"
+        yield f"sqlite:///{tmp_path / 'store.db'}"
         return
     server = os.environ[POSTGRES]
     name = f"test_{secrets.token_hex(6)}"

@@ -69,13 +69,13 @@ def test_a_remembered_key_is_not_trusted_when_the_store_is_gone(tmp_path: Path) 
     settings = StoreSettings(tmp_path)
     with open_store(settings) as store:
         key_id = store.keys.new_page_key("acme", "c1")
-        database = Database(f"sqlite:///{tmp_path / 'store.sqlite3'}")
+        database = Database(f"sqlite:///{tmp_path / 'store.db'}")
         ring = StoreKeyRing(database, store.keys._master, HandClock(), monotonic=lambda: now[0])
         ring.page_key(key_id)
     database.close()
-    for file in tmp_path.glob("store.sqlite3*"):
+    for file in tmp_path.glob("store.db*"):
         file.unlink()
-    (tmp_path / "store.sqlite3").mkdir()
+    (tmp_path / "store.db").mkdir()
     now[0] += SECONDS_UNTIL_DESTRUCTION_IS_NOTICED + 0.1
     with pytest.raises(UnavailableError, match="store"):
         ring.page_key(key_id)
@@ -96,9 +96,9 @@ def test_no_file_holds_a_key_in_the_clear_nor_a_destroyed_one_sealed(tmp_path: P
         key = store.keys.page_key(key_id) or b""
         with store._database.read() as connection:
             sealed = connection.exec_driver_sql("SELECT sealed FROM page_keys").scalar_one()
-        assert any(sealed in file.read_bytes() for file in tmp_path.glob("store.sqlite3*"))
+        assert any(sealed in file.read_bytes() for file in tmp_path.glob("store.db*"))
         store.destroy_page_key(key_id)
-        files = [file.read_bytes() for file in tmp_path.glob("store.sqlite3*")]
+        files = [file.read_bytes() for file in tmp_path.glob("store.db*")]
         assert not any(key in content or sealed in content for content in files)
 
 

@@ -18,7 +18,7 @@ def test_a_local_store_makes_its_key_for_its_owner_only(tmp_path: Path) -> None:
     """First use writes master.key with rights 0600; so is the database."""
     open_store(StoreSettings(tmp_path)).close()
     assert (tmp_path / "master.key").stat().st_mode & 0o777 == 0o600
-    assert (tmp_path / "store.sqlite3").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "store.db").stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.parametrize("keep_key", [True, False])

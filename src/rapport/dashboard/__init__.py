@@ -1,0 +1,1 @@
+"""The pages: server-rendered, read-only, one tenant for each session; they work without script."""

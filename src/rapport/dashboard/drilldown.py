@@ -1,0 +1,156 @@
+"""What stands behind a number: lists as long as the number, and one item with the reason why it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rapport.dashboard.asking import PAGE_SIZE, ItemsQuery, Window
+from rapport.dashboard.guard import signed_in_of
+from rapport.dashboard.parts import parts_of
+from rapport.dashboard.ports import BoardReader, Json
+from rapport.dashboard.rendering import page
+from rapport.dashboard.why import explained
+from rapport.store.users import User
+
+LONGEST_CONVERSATION: Final = 500
+"""A page shows this many newest messages of a flood; the heading tells the whole number."""
+
+_NAMED: Final = ("member", "customer", "contact")
+_NOUNS: Final = {
+    "emails": ("email", "emails"),
+    "sent": ("email sent", "emails sent"),
+    "received": ("email received", "emails received"),
+    "meetings": ("meeting", "meetings"),
+    "conversations": ("conversation", "conversations"),
+}
+
+
+def show_items(request: Request) -> Response:
+    """One page of the list behind a number."""
+    user = signed_in_of(request).session.user
+    asked = ItemsQuery.from_query(request.query_params)
+    _refuse_others(user, asked)
+    impact = parts_of(request).impact
+    names = Names(impact, user.tenant)
+    listed = (_conversations if asked.shown == "conversations" else _items)(request, user, asked)
+    values = {
+        "asked": asked,
+        "noun": _NOUNS[asked.shown][listed["total"] != 1],
+        "pages": max(1, -(-listed["total"] // PAGE_SIZE)),
+        "whose": _whose(asked, names),
+        "names": names,
+        "timezone": impact.timezone(user.tenant),
+        "longer": Window(90, asked.window.until),
+        **listed,
+    }
+    return page(request, "items.html", values)
+
+
+def show_item(request: Request) -> Response:
+    """One item: when, who, and why it is counted."""
+    user = signed_in_of(request).session.user
+    impact = parts_of(request).impact
+    item = impact.item(user.tenant, request.path_params["item_id"])
+    if item is None or not _may_see(user, item):
+        raise HTTPException(404, "There is no such item, or it is not yours to see.")
+    names = Names(impact, user.tenant)
+    values = {
+        "item": item,
+        "names": names,
+        "why": explained(item, names),
+        "timezone": impact.timezone(user.tenant),
+    }
+    return page(request, "item.html", values)
+
+
+def show_conversation(request: Request) -> Response:
+    """One conversation from its beginning, also what lies outside every window."""
+    user = signed_in_of(request).session.user
+    impact = parts_of(request).impact
+    items = [
+        item for item in impact.thread(user.tenant, request.path_params["thread"]) if _may_see(user, item)
+    ]
+    if not items:
+        raise HTTPException(404, "There is no such conversation, or it is not yours to see.")
+    values = {
+        "items": items[-LONGEST_CONVERSATION:],
+        "total": len(items),
+        "names": Names(impact, user.tenant),
+        "timezone": impact.timezone(user.tenant),
+    }
+    return page(request, "conversation.html", values)
+
+
+def _may_see(user: User, item: Json) -> bool:
+    """A member sees the items in which he takes part; the other roles see all of their tenant."""
+    return user.member is None or user.member in item["members"]
+
+
+def _refuse_others(user: User, asked: ItemsQuery) -> None:
+    if user.member is not None and asked.member not in (None, user.member):
+        raise HTTPException(403, "Your role shows your own record only.")
+    if user.member is None and asked.member and asked.customer:
+        raise HTTPException(
+            400, "This address asks for a member and a customer at once. Go back to the board."
+        )
+
+
+class Names:
+    """Names by kind and id, read once for each kind; an id without a name is shown as it is."""
+
+    def __init__(self, impact: BoardReader, tenant: str) -> None:
+        self._impact = impact
+        self._tenant = tenant
+        self._known: dict[str, Mapping[str, str]] = {}
+
+    def of(self, kind: str, subject_id: str) -> str:
+        """One name."""
+        if kind not in self._known:
+            self._known[kind] = self._impact.names(self._tenant, kind) if kind in _NAMED else {}
+        return self._known[kind].get(subject_id) or subject_id
+
+    def __call__(self, kind: str, ids: Sequence[str]) -> list[str]:
+        """Several names, in alphabetical order."""
+        return sorted((self.of(kind, subject_id) for subject_id in ids), key=str.casefold)
+
+
+def _items(request: Request, user: User, asked: ItemsQuery) -> dict[str, Any]:
+    parts = parts_of(request)
+    found = parts.impact.items(
+        user.tenant,
+        now=parts.clock.now(),
+        member=user.member or asked.member,
+        customer=asked.customer,
+        kind="meeting" if asked.shown == "meetings" else "email",
+        direction=asked.shown if asked.shown in ("sent", "received") else None,
+        days=asked.window.days,
+        until=asked.window.until,
+        limit=PAGE_SIZE,
+        offset=asked.offset,
+    )
+    return {"total": found["total"], "items": found["items"], "conversations": None}
+
+
+def _conversations(request: Request, user: User, asked: ItemsQuery) -> dict[str, Any]:
+    parts = parts_of(request)
+    found = parts.impact.conversations(
+        user.tenant,
+        now=parts.clock.now(),
+        member=user.member or asked.member,
+        customer=asked.customer,
+        days=asked.window.days,
+        until=asked.window.until,
+    )
+    shown = found[asked.offset : asked.offset + PAGE_SIZE]
+    return {"total": len(found), "items": None, "conversations": shown}
+
+
+def _whose(asked: ItemsQuery, names: Names) -> str:
+    if asked.customer:
+        return names.of("customer", asked.customer)
+    return names.of("member", asked.member) if asked.member else ""

@@ -1,0 +1,38 @@
+"""What the pages are given when the application is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from rapport.dashboard.ports import BoardReader
+from rapport.store import Store
+from rapport_core.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The application's collaborators.
+
+    Attributes:
+        open_board: gives the numbers, or raises UnavailableError while they cannot be reached; cheap to repeat.
+        cookie: name of the session cookie; it differs between instances on one machine, whose cookies browsers share.
+    """
+
+    store: Store
+    open_board: Callable[[], BoardReader]
+    clock: Clock
+    cookie: str
+
+    @property
+    def impact(self) -> BoardReader:
+        """The numbers. Raises UnavailableError."""
+        return self.open_board()
+
+
+def parts_of(request: Request) -> Parts:
+    """The collaborators of the application that serves a request."""
+    found: Parts = request.app.state.parts
+    return found

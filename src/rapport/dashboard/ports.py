@@ -1,0 +1,85 @@
+"""What the pages ask of the numbers; `rapport_sinks.clickhouse.queries.Impact` answers, tests have a fake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, Protocol
+
+Json = Mapping[str, Any]
+
+
+class BoardReader(Protocol):
+    """Numbers and what stands behind them, of one tenant per call, one generation and one `now`.
+
+    Every call may raise UnavailableError, and ConfigError for a tenant without a directory. It may be called from
+    several threads.
+    """
+
+    def counts(
+        self, tenant: str, by: Any, days: int, until: date | None, now: datetime, *, member: str | None = None
+    ) -> Json:
+        """The JSON of `rapport counts`; with `member`, of the items in which that member takes part."""
+        ...
+
+    def items(
+        self,
+        tenant: str,
+        *,
+        now: datetime,
+        member: str | None = None,
+        customer: str | None = None,
+        kind: Any = None,
+        direction: Any = None,
+        days: int = 30,
+        until: date | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> Json:
+        """`window`, `total` and one page of `items`: those that the row's number counts.
+
+        `member` beside `customer` is the customer's row on the member's own board.
+        """
+        ...
+
+    def conversations(
+        self,
+        tenant: str,
+        *,
+        now: datetime,
+        member: str | None = None,
+        customer: str | None = None,
+        days: int = 30,
+        until: date | None = None,
+    ) -> Sequence[Json]:
+        """All threads that the row's number counts, the newest first."""
+        ...
+
+    def item(self, tenant: str, item_id: str) -> Json | None:
+        """One item with everybody in it and the reason of its decision; None when there is none."""
+        ...
+
+    def thread(self, tenant: str, thread: str) -> Sequence[Json]:
+        """The items of a thread, oldest first, whatever their time."""
+        ...
+
+    def daily(
+        self, tenant: str, days: int, until: date | None, now: datetime, *, member: str | None = None
+    ) -> Sequence[Json]:
+        """`day` (YYYY-MM-DD), `sent`, `received` for every day of the window in the tenant's zone, in order.
+
+        They add up to the total, with `member` to the member's row.
+        """
+        ...
+
+    def names(self, tenant: str, by: Any) -> Mapping[str, str]:
+        """The names of all members, customers or contacts by id."""
+        ...
+
+    def timezone(self, tenant: str) -> str:
+        """The tenant's time zone."""
+        ...
+
+    def generation(self, tenant: str) -> int:
+        """The generation people see: the cheapest question, asked to see whether there is an answer."""
+        ...

@@ -1,0 +1,50 @@
+"""Why an item is in the record, as sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+_RULES: Final = {
+    "contact_address": "An address in it belongs to a contact of a customer, and it was written by your team or by that side.",
+    "customer_domain": "An address in it lies under a customer's domain, and it was written by your team or by that side.",
+    "sync_unknown_sender": "Its author is unknown, but a team member and a customer's address both received it, "
+    "and your settings count such mail.",
+}
+_CLASSES: Final = {
+    "human": "It was written by a person.",
+    "list": "It came through a mailing list.",
+    "bulk": "It is bulk mail, which is not counted unless your settings say so.",
+    "auto_reply": "It is an automatic reply, which is not counted unless your settings say so.",
+    "calendar_notice": "It is a calendar notice, which is not counted unless your settings say so.",
+    "bounce": "It is a delivery report, which is not counted unless your settings say so.",
+}
+
+
+class _Naming(Protocol):
+    def of(self, kind: str, subject_id: str) -> str: ...
+
+
+def explained(item: Mapping[str, Any], names: _Naming) -> list[str]:
+    """The deciding rule, the directory's entries it used, and what makes the item count more than once."""
+    rule = item["reason"].get("rule", "")
+    sentences = [
+        _RULES.get(rule, f"The rule “{rule}” decided it." if rule else "Its decision left no reason.")
+    ]
+    sentences += [_entry(entry, names) for entry in item["reason"].get("entries", [])]
+    if item["mail_class"] in _CLASSES:
+        sentences.append(_CLASSES[item["mail_class"]])
+    if item["ambiguous"]:
+        sentences.append(
+            "An address or domain in it has several owners in the directory; all of them are listed here."
+        )
+    if item["copies"] > 1:
+        sentences.append(f"It was found in {item['copies']} mailboxes or folders and counts once.")
+    return sentences
+
+
+def _entry(entry: Mapping[str, str], names: _Naming) -> str:
+    owner = names.of(entry.get("kind", ""), entry.get("id", ""))
+    if "domain" in entry:
+        return f"{entry['domain']} is a domain of {owner}."
+    return f"{entry.get('address', 'An address in it')} is an address of {owner}."

@@ -1,0 +1,115 @@
+"""The dashboard process: the pages on 127.0.0.1. Ends in order on SIGTERM and SIGINT."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import structlog
+import uvicorn
+
+from rapport.dashboard.app import create_app
+from rapport.dashboard.ports import BoardReader
+from rapport.local.ready import announce
+from rapport.logs import configure
+from rapport.settings import Endpoints, Settings, endpoints, load_settings
+from rapport.store import open_store
+from rapport_core.errors import ConfigError, RapportError
+from rapport_sinks.clickhouse.board import Board
+from rapport_sinks.clickhouse.client import connect
+
+NAME = "dashboard"
+HOST = "127.0.0.1"
+_SECONDS_TO_FINISH = 5
+_LOG = structlog.get_logger(__name__)
+
+
+def main() -> None:
+    """Serves until told to end. Exits with a sentence and the error's code where a person must act."""
+    try:
+        settings = load_settings()
+        configure(settings.log_level, process=NAME)
+        _serve(settings, endpoints(settings))
+    except RapportError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(error.exit_code) from error
+
+
+def _serve(settings: Settings, where: Endpoints) -> None:
+    with open_store(settings, where) as store, _listen(_port(settings, where)) as listening:
+        port = listening.getsockname()[1]
+        app = create_app(store, LazyBoard(where.clickhouse), cookie=f"rapport_session_{port}")
+        config = uvicorn.Config(
+            app,
+            access_log=False,  # the guard logs requests, without what people searched for
+            log_config=None,
+            server_header=False,
+            # A proxy in front is believed only when it is named: it says who asks, and whether by https.
+            proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
+            timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+        )
+        _LOG.info("dashboard_started", address=f"http://{HOST}:{port}")
+        _Server(config, lambda: announce(settings, NAME)).run(sockets=[listening])
+
+
+class LazyBoard:
+    """Connects to ClickHouse when a page first asks, and again after a failure: the dashboard starts without it."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self._board: Board | None = None
+
+    def __call__(self) -> BoardReader:
+        """The numbers. Raises UnavailableError while ClickHouse does not answer."""
+        with self._lock:
+            if self._board is None:
+                self._board = Board(connect(self._url))
+            return self._board
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, and ends with exit code 0 when it is told to end."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        yield
+
+
+def _port(settings: Settings, where: Endpoints) -> int:
+    recorded = urlsplit(where.dashboard).port if where.dashboard else None
+    return recorded or settings.dashboard_port
+
+
+def _listen(port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+    except OSError as error:
+        listening.close()
+        raise ConfigError(
+            f"port {port} is in use: set RAPPORT_DASHBOARD_PORT to another, or 0 for a free one"
+        ) from error
+    return listening
+
+
+if __name__ == "__main__":
+    main()

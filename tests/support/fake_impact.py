@@ -1,0 +1,270 @@
+"""The numbers in memory: counts, lists and threads over a handful of items, by the contract's words, slowly and plainly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rapport_core.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class FakeItem:
+    """One item; `author_members` makes it sent."""
+
+    id: str
+    at: datetime
+    subject: str
+    thread: str
+    members: tuple[str, ...] = ()
+    customers: tuple[str, ...] = ()
+    contacts: tuple[str, ...] = ()
+    author_members: tuple[str, ...] = ()
+    author: str = "x@kund.se"
+    author_name: str = ""
+    preview: str = ""
+    kind: str = "email"
+    mail_class: str = "human"
+    ambiguous: bool = False
+    copies: int = 1
+    people: tuple[tuple[str, str, str], ...] = ()
+    rule: str = "contact_address"
+    entries: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass
+class FakeTenant:
+    """What one tenant has."""
+
+    names: dict[str, dict[str, str]]
+    items: list[FakeItem] = field(default_factory=list)
+    timezone: str = "Europe/Stockholm"
+
+
+class FakeImpact:
+    """A `BoardReader` that remembers which tenants it was asked for. `fail` raises what it is set to."""
+
+    def __init__(self, tenants: Mapping[str, FakeTenant]) -> None:
+        self.tenants = dict(tenants)
+        self.asked: list[str] = []
+        self.fail: Exception | None = None
+
+    def _tenant(self, tenant: str) -> FakeTenant:
+        self.asked.append(tenant)
+        if self.fail is not None:
+            raise self.fail
+        if tenant not in self.tenants:
+            raise ConfigError(
+                f"there is no tenant {tenant!r}: load its directory with rapport directory load"
+            )
+        return self.tenants[tenant]
+
+    def _window(
+        self, tenant: FakeTenant, days: int, until: date | None, now: datetime
+    ) -> tuple[datetime, datetime]:
+        zone = ZoneInfo(tenant.timezone)
+        last = until or now.astimezone(zone).date()
+        start = datetime.combine(last - timedelta(days=days - 1), time(), zone)
+        return start, min(now, datetime.combine(last + timedelta(days=1), time(), zone))
+
+    def _inside(
+        self,
+        found: FakeTenant,
+        days: int,
+        until: date | None,
+        now: datetime,
+        keep: Callable[[FakeItem], bool],
+    ) -> list[FakeItem]:
+        start, end = self._window(found, days, until, now)
+        inside = [item for item in found.items if start <= item.at < end and keep(item)]
+        return sorted(inside, key=lambda item: (item.at, item.id), reverse=True)
+
+    def counts(
+        self, tenant: str, by: Any, days: int, until: date | None, now: datetime, *, member: str | None = None
+    ) -> dict[str, Any]:
+        """The board."""
+        found = self._tenant(tenant)
+        start, end = self._window(found, days, until, now)
+        mine = [item for item in found.items if member is None or member in item.members]
+        inside = [item for item in mine if start <= item.at < end]
+        ids = {who for item in mine for who in getattr(item, f"{by}s")} | (
+            set(found.names["member"]) if by == "member" else set()
+        )
+        rows = [
+            {
+                "id": who,
+                "name": found.names[by].get(who, who),
+                **_numbers([item for item in inside if who in getattr(item, f"{by}s")], by, who),
+                "last_interaction": _last([item for item in mine if who in getattr(item, f"{by}s")]),
+                "last_email_reply": None
+                if by == "member"
+                else _last([i for i in mine if who in i.customers and not i.author_members]),
+            }
+            for who in ids
+            if by != "member" or member in (None, who)
+        ]
+        return {
+            "window": {"from": start.isoformat(), "to": end.isoformat(), "timezone": found.timezone},
+            "total": _numbers(inside, by, ""),
+            "rows": rows,
+        }
+
+    def items(
+        self,
+        tenant: str,
+        *,
+        now: datetime,
+        member: str | None = None,
+        customer: str | None = None,
+        kind: Any = None,
+        direction: Any = None,
+        days: int = 30,
+        until: date | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> dict[str, Any]:
+        """The drill-down."""
+        by, who = _row(member, customer)
+
+        def keep(item: FakeItem) -> bool:
+            return (
+                _takes_part(item, member, customer)
+                and kind in (None, item.kind)
+                and direction in (None, _direction(item, by, who))
+            )
+
+        found = self._inside(self._tenant(tenant), days, until, now, keep)
+        page = found[offset:] if limit is None else found[offset : offset + limit]
+        return {"window": {}, "total": len(found), "items": [_listed(item, by, who) for item in page]}
+
+    def conversations(
+        self,
+        tenant: str,
+        *,
+        now: datetime,
+        member: str | None = None,
+        customer: str | None = None,
+        days: int = 30,
+        until: date | None = None,
+    ) -> Sequence[dict[str, Any]]:
+        """The threads."""
+
+        def keep(item: FakeItem) -> bool:
+            return item.kind == "email" and _takes_part(item, member, customer)
+
+        threads: dict[str, list[FakeItem]] = {}
+        for item in self._inside(self._tenant(tenant), days, until, now, keep):
+            threads.setdefault(item.thread, []).append(item)
+        return [
+            {
+                "thread": thread,
+                "emails": len(items),
+                "last": items[0].at.isoformat(),
+                "subject": items[0].subject,
+            }
+            for thread, items in threads.items()
+        ]
+
+    def item(self, tenant: str, item_id: str) -> dict[str, Any] | None:
+        """One item."""
+        found = [item for item in self._tenant(tenant).items if item.id == item_id]
+        return _whole(found[0]) if found else None
+
+    def thread(self, tenant: str, thread: str) -> list[dict[str, Any]]:
+        """One thread."""
+        found = [item for item in self._tenant(tenant).items if item.thread == thread]
+        return [_whole(item) for item in sorted(found, key=lambda item: item.at)]
+
+    def daily(
+        self, tenant: str, days: int, until: date | None, now: datetime, *, member: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Emails per day."""
+        found = self._tenant(tenant)
+        start, _ = self._window(found, days, until, now)
+        zone = ZoneInfo(found.timezone)
+        result = {
+            (start.date() + timedelta(days=n)).isoformat(): {"sent": 0, "received": 0} for n in range(days)
+        }
+        for item in self._inside(found, days, until, now, lambda item: item.kind == "email"):
+            if _takes_part(item, member, None):
+                day = item.at.astimezone(zone).date().isoformat()
+                result[day][_direction(item, "member" if member else "customer", member or "")] += 1
+        return [{"day": day, **numbers} for day, numbers in result.items()]
+
+    def names(self, tenant: str, by: Any) -> Mapping[str, str]:
+        """Names by id."""
+        return self._tenant(tenant).names.get(by, {})
+
+    def timezone(self, tenant: str) -> str:
+        """The tenant's zone."""
+        return self._tenant(tenant).timezone
+
+    def generation(self, tenant: str) -> int:
+        """Always the first."""
+        if self.fail is not None:
+            raise self.fail
+        return len(tenant) * 0 + 1
+
+
+def _row(member: str | None, customer: str | None) -> tuple[str, str]:
+    if customer is not None:
+        return "customer", customer
+    return ("customer", "") if member is None else ("member", member)
+
+
+def _takes_part(item: FakeItem, member: str | None, customer: str | None) -> bool:
+    return member in (None, *item.members) and customer in (None, *item.customers)
+
+
+def _direction(item: FakeItem, by: str, who: str) -> str:
+    if by == "member" and who:
+        return "sent" if who in item.author_members else "received"
+    return "sent" if item.author_members else "received"
+
+
+def _numbers(items: list[FakeItem], by: str, who: str) -> dict[str, int]:
+    emails = [item for item in items if item.kind == "email"]
+    sent = sum(_direction(item, by, who) == "sent" for item in emails)
+    return {
+        "emails": len(emails),
+        "sent": sent,
+        "received": len(emails) - sent,
+        "meetings": len(items) - len(emails),
+        "conversations": len({item.thread for item in emails}),
+    }
+
+
+def _last(items: list[FakeItem]) -> str | None:
+    return max(item.at for item in items).isoformat() if items else None
+
+
+def _listed(item: FakeItem, by: str, who: str) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "kind": item.kind,
+        "at": item.at.isoformat(),
+        "subject": item.subject,
+        "direction": _direction(item, by, who) if item.kind == "email" else "",
+        "author": item.author,
+        "members": list(item.members),
+        "customers": list(item.customers),
+        "contacts": list(item.contacts),
+        "thread": item.thread,
+        "message_id": f"{item.id}@mail",
+        "preview": item.preview,
+    }
+
+
+def _whole(item: FakeItem) -> dict[str, Any]:
+    return {
+        **_listed(item, "customer", ""),
+        "mail_class": item.mail_class,
+        "ambiguous": item.ambiguous,
+        "author_name": item.author_name,
+        "people": [{"role": role, "address": address, "name": name} for role, address, name in item.people],
+        "copies": item.copies,
+        "reason": {"rule": item.rule, "entries": [dict(entry) for entry in item.entries]},
+    }

@@ -23,6 +23,7 @@ OWN_DOMAIN: Final = "acme.example"
 SUBSIDIARY_DOMAIN: Final = "acme-labs.example"
 HOLDING_DOMAIN: Final = "acme-holding.example"
 EXCLUDED_DOMAIN: Final = "advokat.example"
+SHARED_BOX: Final = "desk"
 
 
 class Kind(StrEnum):
@@ -266,7 +267,7 @@ class _Contacts:
             addresses.append(f"{local}@gmail.com")
         if index % 25 == 4:
             # A tagged address in the directory: an exact match wins over the one without the tag.
-            addresses = [f"desk{index - 1}+billing@{domains[0]}"]
+            addresses = [f"{SHARED_BOX}{index - 1}+billing@{domains[0]}"]
         if index % 25 == 3:
-            addresses.append(f"desk{index}@{domains[0]}")
+            addresses.append(f"{SHARED_BOX}{index}@{domains[0]}")
         return tuple(addresses)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -59,6 +59,29 @@ def compare_counts(expected: Mapping[str, Any], actual: Mapping[str, Any], quest
             result, f"{question}, {_label(key, wanted, found)}", wanted.get(key, {}), found.get(key, {})
         )
     return result
+
+
+def compare_threads(expected: Sequence[Sequence[str]], actual: Sequence[Sequence[str]]) -> Comparison:
+    """Compare two partitions of Message-IDs; every expected conversation is one cell."""
+    result = Comparison()
+    found = {message_id: thread for thread in actual for message_id in thread}
+    result.cell("all conversations", "number", len(expected), len(actual))
+    for thread in expected:
+        result.cells += 1
+        other = found.get(thread[0], ())
+        if list(thread) != list(other):
+            result.differences.append(_about_thread(thread, other))
+    return result
+
+
+def _about_thread(expected: Sequence[str], actual: Sequence[str]) -> str:
+    missing, extra = Counter(expected) - Counter(actual), Counter(actual) - Counter(expected)
+    parts = [
+        f"{what} {ids.total()} such as {next(iter(sorted(ids)))}"
+        for what, ids in (("lacks", missing), ("has too many:", extra))
+        if ids
+    ]
+    return f"conversation of {expected[0]} ({len(expected)} messages): {', '.join(parts)}"
 
 
 def _by_id(counts: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

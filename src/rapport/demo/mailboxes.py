@@ -17,6 +17,7 @@ from typing import IO, Final, Self, cast
 
 from rapport.demo.company import Company, CompanySize, build_company
 from rapport.demo.letter import Letter
+from rapport.demo.message_ids import MessageIds
 from rapport.demo.render import render
 from rapport.demo.story import Story
 from rapport.demo.truth import Truth
@@ -35,6 +36,7 @@ class GeneratedCompany:
         directory: the directory file.
         mailboxes: file per member id.
         awkward: how often each awkward thing was put in.
+        message_ids: kept only when `generate` was asked to.
     """
 
     company: Company
@@ -43,6 +45,7 @@ class GeneratedCompany:
     mailboxes: dict[str, Path]
     awkward: Counter[str]
     now: datetime
+    message_ids: MessageIds | None = None
 
 
 def generate(
@@ -53,6 +56,7 @@ def generate(
     size: CompanySize | None = None,
     match_by: str = "address",
     compress: bool = False,
+    keep_message_ids: bool = False,
     progress: Callable[[int], None] | None = None,
     observe: Callable[[Letter], None] | None = None,
 ) -> GeneratedCompany:
@@ -67,6 +71,7 @@ def generate(
         size: how large.
         match_by: the tenant's setting, which the truth follows.
         compress: write `.mbox.gz`.
+        keep_message_ids: keep every Message-ID too, for comparing conversations one by one.
         progress: called with the number of copies written so far, once per letter.
         observe: called with every letter, before it is forgotten.
     """
@@ -75,6 +80,7 @@ def generate(
     company = build_company(size or CompanySize(), seed, now, match_by)
     story = Story(company, seed, now)
     truth = Truth(company, story.threads)
+    ids = MessageIds() if keep_message_ids else None
     directory = folder / "directory.json"
     directory.write_text(
         json.dumps(company.directory(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
@@ -85,12 +91,14 @@ def generate(
         boxes = [stack.enter_context(_Mailbox(path, f"{seed} {name}")) for name, path in paths.items()]
         for letter in story.letters():
             truth.learn(letter)
+            if ids is not None:
+                ids.observe(letter)
             _write(letter, boxes, company)
             if progress is not None:
                 progress(truth.copies)
             if observe is not None:
                 observe(letter)
-    return GeneratedCompany(company, truth, directory, paths, story.awkward, now)
+    return GeneratedCompany(company, truth, directory, paths, story.awkward, now, ids)
 
 
 def _write(letter: Letter, boxes: list[_Mailbox], company: Company) -> None:

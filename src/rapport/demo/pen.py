@@ -7,7 +7,7 @@ from random import Random
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from rapport.demo.company import TIMEZONE, Company, Kind, Person, ascii_address
+from rapport.demo.company import SHARED_BOX, TIMEZONE, Company, Kind, Person, ascii_address
 from rapport.demo.letter import Letter, Mention
 
 ZONE: Final = ZoneInfo(TIMEZONE)
@@ -41,7 +41,8 @@ class Pen:
             return f"{local.replace('.', '')}@{domain}"
         if chance < 0.03:
             return f"{local.title()}@{domain.upper()}"
-        if chance < 0.06 and person.kind in (Kind.MEMBER, Kind.CONTACT) and "+" not in local:
+        # Of a mailbox whose tags belong to different contacts, only the tags in the directory are used.
+        if chance < 0.06 and person.kind in (Kind.MEMBER, Kind.CONTACT) and not local.startswith(SHARED_BOX):
             return f"{local}+{self._rng.choice(('crm', 'news', 'x1'))}@{domain}"
         return address
 

@@ -125,6 +125,7 @@ class Truth:
     """The expected numbers of a story. Feed every letter to `learn` once, then ask.
 
     Attributes:
+        threads: the story's conversations.
         copies, messages: how many were written. Every letter is one message.
         reasons: letters per reason, `counted` among them.
     """
@@ -134,7 +135,7 @@ class Truth:
         self.copies = 0
         self.messages = 0
         self.reasons: dict[str, int] = {}
-        self._threads = threads
+        self.threads = threads
         self._used = bytearray()
         self._at = array("q")
         self._thread = array("l")
@@ -165,7 +166,7 @@ class Truth:
     @property
     def conversations(self) -> int:
         """How many threads all letters make, counted or not."""
-        return len({self._threads.root(handle) for handle, used in enumerate(self._used) if used})
+        return len({self.threads.root(handle) for handle, used in enumerate(self._used) if used})
 
     def counts(self, by: str, days: int, until: date | None, now: datetime) -> dict[str, Any]:
         """What `rapport counts --json` must say, as a dict; times are aware datetimes in UTC."""
@@ -189,7 +190,7 @@ class Truth:
         first: dict[int, int] = {}
         for place in self._before(limit):
             if self._author[3 * place] != _NOBODY:
-                root = self._threads.root(self._thread[place])
+                root = self.threads.root(self._thread[place])
                 first[root] = min(first.get(root, self._at[place]), self._at[place])
         return first
 
@@ -203,7 +204,7 @@ class Truth:
     def facts(self, place: int) -> tuple[int, int, tuple[int, int, int]]:
         """Second, thread and author (member, contact, customer) of a counted letter."""
         author = self._author[3 * place], self._author[3 * place + 1], self._author[3 * place + 2]
-        return self._at[place], self._threads.root(self._thread[place]), author
+        return self._at[place], self.threads.root(self._thread[place]), author
 
     def people(self, place: int, asked: int) -> array[int]:
         """Members (0), contacts (1) or customers (2) of a counted letter."""

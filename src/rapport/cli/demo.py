@@ -1,0 +1,172 @@
+"""`rapport demo`: a small company through the whole of Rapport, and every number compared with what is known to be true."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from rapport import logs
+from rapport.demo.board import Stage
+from rapport.demo.company import OWN_DOMAIN, TENANT, CompanySize
+from rapport.demo.compare import Comparison
+from rapport.demo.mailboxes import GeneratedCompany, generate
+from rapport.demo.steps import (
+    compare_conversations,
+    compare_numbers,
+    demo_settings,
+    fresh_home,
+    ingest_mailboxes,
+    load_directory,
+)
+from rapport.local.supervisor import Supervisor
+from rapport.settings import Endpoints, Settings, load_settings
+from rapport.store import open_store
+from rapport.store.users import generate_password
+from rapport.waiting import wait_for_visible
+from rapport_core.clock import SystemClock
+from rapport_core.errors import RefusedError
+from rapport_sinks.clickhouse.client import connect
+from rapport_sinks.clickhouse.predicate import By
+from rapport_sinks.clickhouse.queries import Impact
+from rapport_sinks.clickhouse.window import DEFAULT_DAYS
+
+app = typer.Typer()
+
+_DEFAULT = CompanySize()
+_LOGIN = f"demo@{OWN_DOMAIN}"
+_MOST_WITH_IDS = 500_000
+"""Above this size conversations are compared by their numbers only, so that memory stays small."""
+
+
+@app.command()
+def demo(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="End after the comparison.")] = False,
+    seed: Annotated[int, typer.Option(help="Which story; the same seed tells the same.")] = 1,
+    copies: Annotated[int, typer.Option(help="Mails in all mailboxes together.")] = _DEFAULT.copies,
+    members: Annotated[int, typer.Option(help="Team members, one mailbox each.")] = _DEFAULT.members,
+    customers: Annotated[int, typer.Option(help="Customers.")] = _DEFAULT.customers,
+    contacts: Annotated[int, typer.Option(help="Contacts.")] = _DEFAULT.contacts,
+    match_by: Annotated[
+        str, typer.Option(help="Match by contact address or by customer domain.")
+    ] = "address",
+) -> None:
+    """Runs a made-up company through everything and compares every number with the truth.
+
+    It starts services of its own in the folder demo below RAPPORT_HOME, empty each time; your own data is not touched.
+    Exits with 1 on any difference.
+    """
+    size = CompanySize(members=members, customers=customers, contacts=contacts, copies=copies)
+    settings = demo_settings(load_settings())
+    logs.configure("error")
+    with _ended_by_signals():
+        fresh_home(settings.home)
+        equal = _Demo(settings, Stage()).run(size, seed, match_by, stay=not once)
+    if not equal:
+        raise typer.Exit(RefusedError.exit_code)
+
+
+class _Demo:
+    """One demo from the first service to the last comparison."""
+
+    def __init__(self, settings: Settings, stage: Stage) -> None:
+        self._settings = settings
+        self._stage = stage
+
+    def run(self, size: CompanySize, seed: int, match_by: str, *, stay: bool) -> bool:
+        """Whether every cell was equal."""
+        made = self._generate(size, seed, match_by)
+        with ExitStack() as running:
+            with self._stage.step("starting Kafka, ClickHouse, workers, sink and page") as step:
+                up = running.enter_context(Supervisor(self._settings, report=_report, progress=step.show))
+                step.outcome = "everything runs"
+            self._feed(up.endpoints, made)
+            result = self._compare(up.endpoints, made)
+            if stay and not up.is_stopping:
+                self._stay(up)
+        return result.equal
+
+    def _generate(self, size: CompanySize, seed: int, match_by: str) -> GeneratedCompany:
+        with self._stage.step("writing the company's mailboxes") as step:
+            made = generate(
+                self._settings.home / "mailboxes",
+                seed=seed,
+                now=SystemClock().now(),
+                size=size,
+                match_by=match_by,
+                keep_message_ids=size.copies <= _MOST_WITH_IDS,
+                progress=lambda done: step.show(f"{done:,} of {size.copies:,}") if done % 50 == 0 else None,
+            )
+            step.outcome = (
+                f"{made.truth.copies:,} mails written into {len(made.mailboxes)} mailboxes, seed {seed}"
+            )
+        self._stage.company(made)
+        return made
+
+    def _feed(self, where: Endpoints, made: GeneratedCompany) -> None:
+        with self._stage.step("loading the directory") as step:
+            step.outcome = f"directory loaded, {load_directory(where, made.directory):,} entries"
+        with self._stage.step("ingesting") as step:
+            published = ingest_mailboxes(
+                self._settings,
+                where,
+                made,
+                lambda member, read: step.show(f"mailbox {member}, {read:,} mails"),
+            )
+            step.outcome = f"{published:,} mails ingested"
+        with self._stage.step("waiting until everything is visible") as step:
+            wait_for_visible(
+                self._settings,
+                TENANT,
+                lambda arrived, expected: step.show(f"{arrived} of {expected} partitions"),
+            )
+            step.outcome = "everything is visible"
+
+    def _compare(self, where: Endpoints, made: GeneratedCompany) -> Comparison:
+        with closing(connect(where.clickhouse)) as client:
+            impact = Impact(client)
+            boards = [
+                impact.counts(TENANT, by, DEFAULT_DAYS, None, made.now) for by in (By.MEMBER, By.CUSTOMER)
+            ]
+        self._stage.board(*boards)
+        with self._stage.step("comparing every number with the story") as step:
+            result = compare_numbers(where, made)
+            result.add(compare_conversations(self._settings, where, made))
+            step.outcome = "every number and conversation compared with the story"
+        self._stage.verdict(result)
+        return result
+
+    def _stay(self, up: Supervisor) -> None:
+        password = generate_password()
+        with closing(open_store(self._settings, up.endpoints)) as store:
+            store.users.add(_LOGIN, tenant=TENANT, role="admin", password=password)
+        self._stage.address(up.endpoints.dashboard or "", _LOGIN, password)
+        try:
+            up.wait()
+        except KeyboardInterrupt:
+            return
+
+
+def _report(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and a closed terminal end the demo as Ctrl-C does: services stop in order."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, _interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

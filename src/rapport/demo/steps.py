@@ -1,0 +1,189 @@
+"""What a demo does with a running instance, step by step; `rapport demo` and the benchmark are its two users."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from confluent_kafka import Message
+
+from rapport.cli.ingest import default_connection
+from rapport.collected import Collected
+from rapport.demo.company import TENANT, TIMEZONE
+from rapport.demo.compare import Comparison, compare_counts, compare_threads
+from rapport.demo.mailboxes import GeneratedCompany
+from rapport.directory.file import read_file
+from rapport.directory.merge import merge
+from rapport.directory.publish import publish
+from rapport.kafka import consumer, producer, wire
+from rapport.local import instance
+from rapport.settings import Endpoints, Settings
+from rapport.store import open_store
+from rapport.topic_reader import read_all
+from rapport_core.clock import SystemClock, to_ms
+from rapport_core.errors import ConfigError
+from rapport_producers.archive.connector import PROVIDER, Link, Outcome, ingest
+from rapport_producers.archive.sources import MboxArchive, folder_option
+from rapport_producers.ledger import fold
+from rapport_producers.publisher import Owner
+from rapport_schemas.topics import CONNECTIONS, CURSORS, ITEMS, THREAD_ALIAS, Topic
+from rapport_sinks.clickhouse.batch import Partition, Record
+from rapport_sinks.clickhouse.client import connect
+from rapport_sinks.clickhouse.queries import Impact
+
+_GROUP: Final = "rapport-demo-reader"
+_MARKER: Final = "this-is-a-demo"
+BY: Final = ("member", "customer", "contact")
+
+
+def demo_settings(settings: Settings, folder: str = "demo") -> Settings:
+    """Settings of an instance that is the demo's alone: a folder below the home, local services, free ports.
+
+    External services in the environment are not used: a demo writes into nobody's Kafka or ClickHouse.
+    """
+    return settings.model_copy(
+        update={
+            "home": settings.home / folder,
+            "kafka": None,
+            "clickhouse": None,
+            "schema_registry": None,
+            "store": None,
+            "master_key": None,
+            "master_key_file": None,
+            "kafka_port": 0,
+            "clickhouse_port": 0,
+            "dashboard_port": 0,
+        }
+    )
+
+
+def fresh_home(home: Path) -> None:
+    """Empty the demo's folder, so that every demo begins with nothing.
+
+    Raises:
+        ConfigError: a demo runs there, or the folder holds something that no demo made.
+    """
+    instance.make_private_folder(home)
+    with instance.take_lock(home) as lock:
+        held = os.fstat(lock.fileno())
+        entries = [entry for entry in home.iterdir() if not os.path.samestat(entry.lstat(), held)]
+        if entries and not (home / _MARKER).exists():
+            raise ConfigError(
+                f"{home} holds what no demo made: move it away or set RAPPORT_HOME to another folder"
+            )
+        (home / _MARKER).touch()
+        for entry in (entry for entry in entries if entry.name != _MARKER):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+
+
+def load_directory(where: Endpoints, file: Path) -> int:
+    """Publish the directory file, as `rapport directory load` does in an empty instance; returns how many entries."""
+    result = merge({}, read_file(file), to_ms(SystemClock().now()), prune=False)
+    publish(producer(where), wire(where), result.changed)
+    return len(result.changed)
+
+
+def ingest_mailboxes(
+    settings: Settings, where: Endpoints, made: GeneratedCompany, watch: Callable[[str, int], None]
+) -> int:
+    """Read every mailbox into the raw log, as `rapport ingest mbox` does; returns how many mails were published.
+
+    Args:
+        settings: of the running instance.
+        where: its services.
+        made: the company.
+        watch: called with the member's id and the mails read of all mailboxes so far.
+    """
+    published = read = 0
+    with closing(open_store(settings, where)) as store:
+        link = Link(producer(where), wire(where), store.keys, SystemClock())
+        # One look at the log serves all mailboxes: each has a connection of its own.
+        known = list(_records_of(where, CONNECTIONS, CURSORS))
+        for member, path in made.mailboxes.items():
+            owner = Owner(TENANT, default_connection(member, path), member, PROVIDER)
+
+            def report(outcome: Outcome, member: str = member, before: int = read) -> None:
+                watch(member, before + outcome.read)
+
+            ledger = fold(known, link.wire, TENANT, owner.connection)
+            outcome = ingest(MboxArchive(path, folder_option("")), owner, ledger, link, watch=report)
+            published, read = published + outcome.published, read + outcome.read
+    return published
+
+
+def questions(now: datetime) -> list[tuple[int, date | None]]:
+    """The windows that are compared: to now, and ended with a day of the past, over both changes of summer time."""
+    today = now.astimezone(ZoneInfo(TIMEZONE)).date()
+    return [
+        (30, None),
+        (1, None),
+        (7, None),
+        (90, None),
+        (365, None),
+        (30, today - timedelta(days=1)),
+        (7, today - timedelta(days=29)),
+        (30, today - timedelta(days=45)),
+    ]
+
+
+def compare_numbers(where: Endpoints, made: GeneratedCompany) -> Comparison:
+    """Every cell of every window, by member, customer and contact, against the truth; both sides see one `now`."""
+    result = Comparison()
+    with closing(connect(where.clickhouse)) as client:
+        impact = Impact(client)
+        for by in BY:
+            for days, until in questions(made.now):
+                actual = impact.counts(TENANT, by, days, until, made.now)
+                expected = made.truth.counts(by, days, until, made.now)
+                ended = f", ended with {until}" if until else ""
+                result.add(compare_counts(expected, actual, f"by {by}, {days} days{ended}"))
+    return result
+
+
+def compare_conversations(settings: Settings, where: Endpoints, made: GeneratedCompany) -> Comparison:
+    """Every conversation of everything collected against the story's, message by message."""
+    ids = made.message_ids
+    if ids is None:
+        return Comparison()
+    with closing(connect(where.clickhouse)) as client:
+        gen = Impact(client).scope(TENANT, made.now).gen
+    with closing(open_store(settings, where)) as store:
+        collected = Collected(TENANT, gen, store.keys.tenant_keys(TENANT), wire(where))
+        collected.add_items(_log(where, ITEMS))
+        collected.add_aliases(_log(where, THREAD_ALIAS))
+    result = compare_threads(ids.threads(made.truth.threads), ids.originals(collected.threads()))
+    result.cell("everything collected", "unreadable records", 0, collected.unreadable)
+    return result
+
+
+def _messages(where: Endpoints, *topics: Topic) -> Iterator[tuple[str, Message]]:
+    with closing(consumer(where, _GROUP)) as reader:
+        for topic in topics:
+            for message in read_all(reader, topic):
+                yield topic.name, message
+
+
+def _records_of(where: Endpoints, *topics: Topic) -> Iterator[tuple[str, bytes | None, bytes | None]]:
+    return (
+        (name, _bytes(message.key()), _bytes(message.value())) for name, message in _messages(where, *topics)
+    )
+
+
+def _log(where: Endpoints, topic: Topic) -> Iterator[Record]:
+    for name, message in _messages(where, topic):
+        partition, offset = message.partition(), message.offset()
+        if partition is not None and offset is not None:
+            yield Record(Partition(name, partition), offset, _bytes(message.value()))
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value

@@ -12,7 +12,7 @@ from rapport_producers.archive.connector import Link
 from rapport_producers.ledger import Ledger, fold
 from rapport_schemas.records import Change, Page
 from rapport_schemas.sealing import unseal
-from rapport_schemas.topics import MAIL_RAW, Lane, composite_key
+from rapport_schemas.topics import CURSORS, MAIL_RAW, Lane, composite_key
 from rapport_schemas.wire import Wire, decode_body
 
 
@@ -64,11 +64,15 @@ class MemoryLog:
 class MemoryProducer:
     """Confirms on `poll`, at most `batch` records each.
 
+    Topics move independently, as brokers do it; here the cursors always overtake everything else, which is the worst
+    that can happen.
+
     Args:
         log: where confirmed records go.
         crash_after: the call (produce or poll) that ends the process; what is not in the log then is lost.
         refuse: the error that every record of this topic meets.
         dead: confirms nothing any more.
+        lag: records that stay unconfirmed until somebody waits for them.
         full: how many produce calls meet a full queue first.
         on_produce: called with each topic before it is queued.
     """
@@ -81,6 +85,7 @@ class MemoryProducer:
         refuse: str = "",
         dead: bool = False,
         batch: int = 3,
+        lag: int = 0,
         full: int = 0,
         on_produce: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -89,6 +94,7 @@ class MemoryProducer:
         self._refuse = refuse
         self._dead = dead
         self._batch = batch
+        self._lag = lag
         self._full = full
         self._on_produce = on_produce
         self._queue: deque[tuple[str, bytes | None, bytes | None, Callable[[Any, Any], None]]] = deque()
@@ -114,12 +120,12 @@ class MemoryProducer:
 
     def poll(self, timeout: float, /) -> int:
         """Confirms what is next."""
-        del timeout
         self._step()
         if self._dead:
             return 0
-        for _ in range(min(self._batch, len(self._queue))):
-            topic, key, value, confirm = self._queue.popleft()
+        ready = len(self._queue) - (0 if timeout else self._lag)
+        for _ in range(min(self._batch, ready)):
+            topic, key, value, confirm = self._next()
             if self._refuse == topic:
                 confirm("Broker: refused", None)
                 continue
@@ -130,11 +136,17 @@ class MemoryProducer:
     def __len__(self) -> int:
         return len(self._queue)
 
+    def _next(self) -> tuple[str, bytes | None, bytes | None, Callable[[Any, Any], None]]:
+        taken = next((one for one in self._queue if one[0] == CURSORS.name), self._queue[0])
+        self._queue.remove(taken)
+        return taken
+
     def _step(self) -> None:
         self.calls += 1
         if self._left is not None and self.calls > self._left:
             # A record that the broker took before its confirmation arrived stands in the log all the same.
-            for topic, key, value, _ in list(self._queue)[: len(self._queue) // 2]:
+            for _ in range(len(self._queue) // 2):
+                topic, key, value, _confirm = self._next()
                 self._log.records.append((topic, key, value))
             self._queue.clear()
             raise CrashError

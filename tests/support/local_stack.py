@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,12 @@ from confluent_kafka.admin import AdminClient
 
 from rapport.local import kafka as local_kafka
 from rapport.local.ports import free_port
+from rapport.local.ready import ready_pid
+from rapport.settings import Endpoints, Settings, endpoints
 
 _START_SECONDS = 60.0
+RAPPORT = (sys.executable, "-c", "from rapport.cli.root import main; main()")
+"""The `rapport` command of this interpreter."""
 
 
 def why_no_kafka() -> str | None:
@@ -141,3 +145,105 @@ def wait_until(
         assert process is None or process.poll() is None, f"it ended: {tail}"
         assert time.monotonic() < deadline, f"not within {seconds} s: {tail}"
         time.sleep(0.02)
+
+
+@dataclass
+class RunningStack:
+    """An instance as its user sees it: `rapport up` in the foreground, its home, its output."""
+
+    home: Path
+    process: subprocess.Popen[bytes]
+    environment: dict[str, str]
+    log: Path
+
+    @property
+    def settings(self) -> Settings:
+        """Settings that find this instance; read once from its environment."""
+        names = {
+            name.removeprefix("RAPPORT_").lower() for name in self.environment if name.startswith("RAPPORT_")
+        }
+        return Settings(**{name: self.environment[f"RAPPORT_{name.upper()}"] for name in names})  # type: ignore[arg-type]
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where the services are."""
+        return endpoints(self.settings)
+
+    @property
+    def output(self) -> str:
+        """What it printed so far."""
+        return self.log.read_text("utf-8", "replace")
+
+    def rapport(self, *arguments: str, seconds: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Runs another command against this instance."""
+        return subprocess.run(
+            [*RAPPORT, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
+    def pid(self, name: str) -> int:
+        """The process id of a part that announced itself: `sink`, `worker-0`, `dashboard`, `clickhouse`."""
+        found = ready_pid(self.settings, name)
+        assert found is not None, f"{name} is not ready"
+        return found
+
+    def stop(self, seconds: float = 60.0) -> int:
+        """SIGTERM, and the exit code."""
+        self.process.terminate()
+        return self.process.wait(seconds)
+
+
+@contextmanager
+def stack(
+    folder: Path,
+    workers: int = 1,
+    *,
+    command: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    seconds: float = 120.0,
+) -> Iterator[RunningStack]:
+    """A whole instance as a subprocess, ready, stopped in order at the end.
+
+    `environment` adds settings; `command` runs something else than `rapport up` that behaves like it.
+    """
+    running = start_stack(folder, workers, command=command, environment=environment)
+    try:
+        wait_until(lambda: "rapport is ready" in running.output, running.process, running.log, seconds)
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.terminate()
+        try:
+            running.process.wait(90)
+        except subprocess.TimeoutExpired:
+            running.process.kill()
+            running.process.wait()
+
+
+def start_stack(
+    folder: Path,
+    workers: int = 1,
+    *,
+    command: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> RunningStack:
+    """Starts an instance and does not wait for it."""
+    if not local_kafka.is_fetched():
+        local_kafka.fetch()
+    home = folder / "home"
+    folder.mkdir(parents=True, exist_ok=True)
+    variables = (
+        bare_environment()
+        | {"RAPPORT_HOME": str(home), "RAPPORT_WORKERS": str(workers)}
+        | dict(environment or {})
+    )
+    log = folder / "up.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*(command or (*RAPPORT, "up"))], env=variables, stdout=output, stderr=output
+        )
+    return RunningStack(home, process, variables, log)

@@ -117,3 +117,16 @@ def test_a_child_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv(name, value)
     assert load_settings() == parent
     assert "s3cret" not in repr(parent)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "words"),
+    [
+        (28, UnavailableError, "is full: free some space"),
+        (13, ConfigError, "choose another folder with RAPPORT_HOME"),
+    ],
+)
+def test_a_home_that_cannot_be_used_says_what_to_do(number: int, kind: type[Exception], words: str) -> None:
+    error = instance.folder_error(Path("/data"), OSError(number, "reason"))
+    assert isinstance(error, kind)
+    assert words in str(error)

@@ -1,0 +1,1 @@
+"""Process modules that only start and stop, for tests of the supervisor."""

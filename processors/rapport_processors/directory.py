@@ -6,12 +6,13 @@ reads a `TenantDirectory`. Nothing here reads a clock: a record's own time says 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from rapport_core.errors import PoisonError
-from rapport_processors.directory_facts import Facts, Lookup, Supposed, Validity
+from rapport_processors.directory_facts import Facts, Lookup, Validity
 from rapport_processors.directory_index import TenantIndexes
+from rapport_processors.directory_part import part_of
 from rapport_processors.directory_records import KINDS, Ref, Subject, subject_of
 from rapport_processors.directory_settings import (
     DEFAULT_TIMEZONE,
@@ -22,19 +23,10 @@ from rapport_processors.directory_settings import (
 )
 from rapport_schemas.records import DirectoryEntry
 
-__all__ = ["Directory", "Facts", "Ref", "Subject", "Supposition", "TenantDirectory", "TenantSettings"]
+__all__ = ["Directory", "Facts", "Ref", "Subject", "TenantDirectory", "TenantSettings"]
 
 _REMEMBERED = 1 << 16
 """Addresses whose facts are kept; past it all are forgotten, which costs some microseconds for each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Supposition:
-    """What `explain` tries: other settings, other facts about some addresses, subjects that are not there."""
-
-    settings: Mapping[str, object] = field(default_factory=dict)
-    facts: Mapping[str, Facts] = field(default_factory=dict)
-    without: frozenset[Subject] = frozenset()
 
 
 class TenantDirectory:
@@ -54,7 +46,6 @@ class TenantDirectory:
         "_overrides",
         "_remembered",
         "_resolved",
-        "_supposed",
         "has_overrides",
         "id",
         "settings",
@@ -72,7 +63,6 @@ class TenantDirectory:
         self._overrides: dict[str, dict[str, object]] = {}
         self._resolved: dict[str, TenantSettings] = {}
         self._remembered: dict[str, Facts] = {}
-        self._supposed: Supposition | None = None
         self._lookup = self.lookup(None)
 
     def subject(self, kind: str, subject_id: str) -> Subject | None:
@@ -113,8 +103,6 @@ class TenantDirectory:
 
     def facts_at(self, at: int | None) -> Callable[[str], Facts]:
         """What the directory says about comparable addresses, for an item of time `at`; valid until the next `apply`."""
-        if self._supposed is not None:
-            return self._supposed_facts(at)
         return self._known if self.settings.contact_history == "current" else self.lookup(at).facts
 
     def _known(self, address: str) -> Facts:
@@ -125,25 +113,27 @@ class TenantDirectory:
             known = self._remembered[address] = self._lookup.facts(address)
         return known
 
-    def _supposed_facts(self, at: int | None) -> Callable[[str], Facts]:
-        lookup, facts = self.lookup(at), self._supposed.facts if self._supposed else {}
-        return lambda address: facts.get(address) or lookup.facts(address)
-
     def lookup(self, at: int | None) -> Lookup:
         """Questions about an item of time `at`."""
-        without = self._supposed.without if self._supposed else None
-        validity = Supposed(self.settings, at, without) if without else Validity(self.settings, at)
-        return Lookup(self._indexes, self.settings.ambiguous, validity)
+        return Lookup(self._indexes, self.settings.ambiguous, Validity(self.settings, at))
 
-    def supposing(self, suppose: Supposition) -> TenantDirectory:
-        """This directory as if something were different. Shares everything else; read it before the next `apply`."""
+    def part(self, addresses: Iterable[str], members: Iterable[str], at: int | None) -> set[Subject]:
+        """The subjects that can matter to an item of these addresses and owners: deciding with them alone is the same."""
+        return part_of(self._indexes, self.settings, addresses, members, at)
+
+    def supposing(self, subjects: Iterable[Subject], changes: Mapping[str, object]) -> TenantDirectory:
+        """A small directory of these subjects, with some settings changed for the tenant and every connection.
+
+        How `explain` tries what a person could do, without touching this one.
+        """
         other = TenantDirectory(self.id)
         other.timezone = self.timezone
-        other.settings = replace(self.settings, **suppose.settings)  # type: ignore[arg-type]
-        other._indexes, other._members = self._indexes, self._members
-        other._supposed = suppose
+        other.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        other._lookup = other.lookup(None)
+        for subject in subjects:
+            other._indexes.put(subject)
         for connection, own in self._overrides.items():
-            other.override(connection, {name: own[name] for name in own.keys() - suppose.settings.keys()})
+            other.override(connection, {name: own[name] for name in own.keys() - changes.keys()})
         return other
 
     def apply(self, entry: DirectoryEntry, offset: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rapport_processors.directory_index import TenantIndexes, suffixes
-from rapport_processors.directory_records import Ref, Subject
+from rapport_processors.directory_records import Ref
 from rapport_processors.directory_settings import TenantSettings
 from rapport_processors.mail.addresses import domain_of, untagged
 from rapport_processors.public_providers import public_providers
@@ -32,20 +32,6 @@ class Validity:
         if len(refs) < 2:
             return refs if refs and self.applies(refs[0]) else ()
         return tuple(sorted((ref for ref in refs if self.applies(ref)), key=_order))
-
-
-class Supposed(Validity):
-    """The same, as if some subjects were not there: how `explain` tries a deletion."""
-
-    __slots__ = ("_without",)
-
-    def __init__(self, settings: TenantSettings, at: int | None, without: frozenset[Subject]) -> None:
-        super().__init__(settings, at)
-        self._without = without
-
-    def applies(self, ref: Ref) -> bool:
-        """Whether the entry would count without those subjects."""
-        return ref.owner not in self._without and super().applies(ref)
 
 
 def _order(ref: Ref) -> tuple[tuple[int, str], str]:

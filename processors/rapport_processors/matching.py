@@ -157,6 +157,9 @@ def _attributed(parties: Parties, rule: str, modes: set[str], members: set[str])
         *(author.contact.customers if by_address else ()),
         *(author.customer.customers if by_domain else ()),
     }
+    reason: dict[str, object] = {"rule": rule, "entries": entries}
+    if ambiguous:
+        reason["candidates"] = _candidates(parties, by_domain=by_domain)
     return Decision(
         synced=True,
         rule=rule,
@@ -167,26 +170,15 @@ def _attributed(parties: Parties, rule: str, modes: set[str], members: set[str])
         author_customers=tuple(sorted(author_customers)),
         author_contacts=tuple(sorted(author.contact.ids)),
         ambiguous=ambiguous,
-        reason=_reason(parties, rule, entries, ambiguous=ambiguous),
+        reason=reason,
     )
 
 
-def _reason(
-    parties: Parties, rule: str, entries: list[dict[str, str]], *, ambiguous: bool
-) -> dict[str, object]:
-    """The rule and the entries used; where several subjects have an address, all of them (contract 6.7)."""
-    reason: dict[str, object] = {"rule": rule, "entries": entries}
-    if ambiguous:
-        reason["candidates"] = {
-            address: sorted(
-                {
-                    ref.owner.id
-                    for side in (facts.contact, facts.customer)
-                    if side.ambiguous
-                    for ref in side.candidates
-                }
-            )
-            for address, facts in sorted(parties.outside.items())
-            if facts.contact.ambiguous or facts.customer.ambiguous
-        }
-    return reason
+def _candidates(parties: Parties, *, by_domain: bool) -> dict[str, list[dict[str, str]]]:
+    """Of every ambiguous address all that it may stand for: marked and listed whatever was chosen (contract 6.7)."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for address, facts in sorted(parties.outside.items()):
+        for side in (facts.contact, facts.customer) if by_domain else (facts.contact,):
+            if side.ambiguous:
+                found.setdefault(address, []).extend(used_entry(ref) for ref in side.candidates)
+    return found

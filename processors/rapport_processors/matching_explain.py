@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from rapport_processors.directory import Supposition, TenantDirectory
-from rapport_processors.directory_facts import NOBODY, Facts, Side, used_entry
+from rapport_processors.directory import TenantDirectory
+from rapport_processors.directory_facts import Facts, used_entry
 from rapport_processors.directory_records import Ref, Subject, subject_of
 from rapport_processors.directory_settings import TenantSettings
 from rapport_processors.mail.addresses import domain_of
@@ -15,9 +15,9 @@ from rapport_processors.matching import SYNCED, Rule, decide, exclusion_of, verd
 from rapport_processors.matching_parties import Parties, parties_of
 from rapport_processors.model import Decision, Message
 from rapport_processors.public_providers import is_public
-from rapport_schemas.records import DirectoryEntry
+from rapport_schemas.records import DirectoryEntry, Entry
 
-_MOST_ADDRESSES = 20
+_MOST_ADDRESSES = 10
 """Changes are tried for so many external addresses; a mail to a thousand people is not explained a thousand times."""
 
 _SENTENCES = {
@@ -34,13 +34,13 @@ _SENTENCES = {
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """One thing a person could do, and how it is supposed."""
+    """One thing a person could do: what it is in JSON, in words, and what it makes of the directory."""
 
     what: dict[str, str]
     sentence: str
     settings: dict[str, object] = field(default_factory=dict)
-    facts: dict[str, Facts] = field(default_factory=dict)
-    without: frozenset[Subject] = frozenset()
+    adds: tuple[Subject, ...] = ()
+    deletes: tuple[Subject, ...] = ()
 
 
 def explain(message: Message, directory: TenantDirectory) -> dict[str, object]:
@@ -143,78 +143,76 @@ def _why_lost(ref: Ref, decision: Decision, directory: TenantDirectory) -> str:
 def _would_turn(
     message: Message, parties: Parties, decision: Decision, directory: TenantDirectory
 ) -> list[dict[str, object]]:
+    """The single changes that turn the decision; where there is none, the pairs that do. Each is really tried."""
+    addresses = {message.author, *(person["address"] for person in message.people)} - {""}
+    owners = {copy["member"] for copy in message.copies}
+    part = directory.part(addresses, owners, message.at_ms)
     changes = list(_changes(message, parties, decision, directory))
     for size in (1, 2):
         turning = [
-            tried for tried in combinations(changes, size) if _turns(message, decision, directory, tried)
+            tried
+            for tried in combinations(changes, size)
+            if decide(message, _changed(directory, part, tried)).synced != decision.synced
         ]
         if turning:
             return [
                 {
                     "changes": [change.what for change in tried],
-                    "sentence": " and ".join(c.sentence for c in tried),
+                    "sentence": " and ".join(change.sentence for change in tried),
                 }
                 for tried in turning
             ]
     return []
 
 
-def _turns(
-    message: Message, decision: Decision, directory: TenantDirectory, tried: tuple[_Change, ...]
-) -> bool:
-    suppose = Supposition(
-        settings={name: value for change in tried for name, value in change.settings.items()},
-        facts={address: facts for change in tried for address, facts in change.facts.items()},
-        without=frozenset(subject for change in tried for subject in change.without),
+def _changed(directory: TenantDirectory, part: set[Subject], tried: tuple[_Change, ...]) -> TenantDirectory:
+    subjects = part.difference(*(change.deletes for change in tried)).union(
+        *(change.adds for change in tried)
     )
-    return decide(message, directory.supposing(suppose)).synced != decision.synced
+    return directory.supposing(subjects, {k: v for change in tried for k, v in change.settings.items()})
 
 
 def _changes(
     message: Message, parties: Parties, decision: Decision, directory: TenantDirectory
 ) -> Iterator[_Change]:
+    outside = sorted(parties.outside.items())[:_MOST_ADDRESSES]
     if decision.synced:
-        yield from _exclusions(parties)
+        for address, facts in outside:
+            if facts.contact.candidates or facts.customer.candidates:
+                yield _exclude(address)
     else:
         excluded = exclusion_of(message, parties, directory)
         if excluded is not None:
             yield _lift(excluded.owner)
-        yield from _additions(message, parties, directory.settings)
+        if parties.author is not None and not parties.author.members:
+            yield _add("member", "address", message.author, f"add {message.author} to a team member")
+        for address, facts in outside:
+            yield from _customer_side(address, facts, directory.settings)
     yield from _switches(directory.settings)
 
 
-def _exclusions(parties: Parties) -> Iterator[_Change]:
-    for address, facts in sorted(parties.outside.items())[:_MOST_ADDRESSES]:
-        if facts.contact.candidates or facts.customer.candidates:
-            by = Facts(facts.internal, (), facts.contact, facts.customer, _supposed_ref("exclusion", address))
-            yield _Change({"do": "exclude", "address": address}, f"exclude {address}", facts={address: by})
+def _exclude(address: str) -> _Change:
+    new = _new_subject("exclusion", "address", address)
+    return _Change({"do": "exclude", "address": address}, f"exclude {address}", adds=(new,))
 
 
 def _lift(subject: Subject) -> _Change:
     what = {"do": "delete", "kind": "exclusion", "id": subject.id}
-    return _Change(what, f"delete the exclusion {subject.id}", without=frozenset({subject}))
+    return _Change(what, f"delete the exclusion {subject.id}", deletes=(subject,))
 
 
-def _additions(message: Message, parties: Parties, settings: TenantSettings) -> Iterator[_Change]:
-    author = parties.author
-    if author is not None and not author.members:
-        ours = Facts(True, (_supposed_ref("member", message.author),), NOBODY, NOBODY, author.excluded)
-        what = {"do": "add", "kind": "member", "address": message.author}
-        yield _Change(what, f"add {message.author} to a team member", facts={message.author: ours})
-    for address, facts in sorted(parties.outside.items())[:_MOST_ADDRESSES]:
-        yield from _addition(address, facts, settings)
-
-
-def _addition(address: str, facts: Facts, settings: TenantSettings) -> Iterator[_Change]:
-    if settings.match_by == "address" and not facts.contact.candidates:
-        new = Facts(False, (), _supposed_side("contact", address), facts.customer, facts.excluded)
-        what = {"do": "add", "kind": "contact", "address": address}
-        yield _Change(what, f"add {address} to a contact", facts={address: new})
+def _customer_side(address: str, facts: Facts, settings: TenantSettings) -> Iterator[_Change]:
     domain = domain_of(address)
+    if settings.match_by == "address" and not facts.contact.candidates:
+        yield _add("contact", "address", address, f"add {address} to a contact")
     if settings.match_by == "domain" and not facts.customer.candidates and domain and not is_public(domain):
-        new = Facts(False, (), facts.contact, _supposed_side("customer", domain), facts.excluded)
-        what = {"do": "add", "kind": "customer", "domain": domain}
-        yield _Change(what, f"give a customer the domain {domain}", facts={address: new})
+        yield _add("customer", "domain", domain, f"give a customer the domain {domain}")
+
+
+def _add(kind: str, what: str, value: str, sentence: str) -> _Change:
+    return _Change(
+        {"do": "add", "kind": kind, what: value}, sentence, adds=(_new_subject(kind, what, value),)
+    )
 
 
 def _switches(settings: TenantSettings) -> Iterator[_Change]:
@@ -232,21 +230,17 @@ def _setting(name: str, value: object, sentence: str) -> _Change:
     return _Change({"do": "set", "setting": name, "value": shown}, sentence, settings={name: value})
 
 
-def _supposed_side(kind: str, value: str) -> Side:
-    return Side((_supposed_ref(kind, value),), (), ())
-
-
-def _supposed_ref(kind: str, value: str) -> Ref:
+def _new_subject(kind: str, what: str, value: str) -> Subject:
+    """A subject of one entry that is always valid."""
+    always: Entry = {"value": value, "valid_from": None, "valid_to": None, "recorded_at": 0, "ended_at": None}
     entry: DirectoryEntry = {
         "tenant": "",
         "kind": kind,
-        "id": "(new)",
+        "id": f"(new) {value}",
         "name": "",
         "customer": "",
-        "addresses": [
-            {"value": value, "valid_from": None, "valid_to": None, "recorded_at": 0, "ended_at": None}
-        ],
-        "domains": [],
+        "addresses": [always] if what == "address" else [],
+        "domains": [always] if what == "domain" else [],
         "member": "",
         "contact": "",
         "settings": "",
@@ -254,4 +248,4 @@ def _supposed_ref(kind: str, value: str) -> Ref:
         "deleted": False,
         "mark": None,
     }
-    return subject_of(entry, 0).addresses[0]
+    return subject_of(entry, 0)

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from rapport import logs
 from rapport.directory.file import notes, read_file, to_document
 from rapport.directory.merge import Merge, merge
 from rapport.directory.publish import publish
@@ -54,6 +55,7 @@ def load(
     wait: Annotated[bool, typer.Option("--wait", help="Return when everything is decided by it.")] = False,
 ) -> None:
     """Merges a directory file into the tenant's directory. Loading a file twice changes nothing."""
+    logs.configure("error")
     stated = read_file(file)
     if stated.tenant != tenant:
         raise ConfigError(
@@ -83,6 +85,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON that `load` reads.")] = False,
 ) -> None:
     """Shows the tenant's directory."""
+    logs.configure("error")
     where = endpoints(load_settings())
     with closing(consumer(where, _GROUP)) as reader:
         records = read_directory(reader, wire(where), tenant).records

@@ -146,7 +146,7 @@ def _entry(value: object, kind: str, where: str, zone: ZoneInfo) -> Entry:
         return entry(_value(value, kind, where))
     _only(value, (kind, *_VALIDITY), f"{where}, {kind}")
     if kind not in value:
-        raise ConfigError(f"{where}: an object among its {kind}s has no field {kind}")
+        raise ConfigError(f"{where}: one {kind} is an object without the field {kind}")
     return _dated(value, _value(value[kind], kind, where), where, zone)
 
 

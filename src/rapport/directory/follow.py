@@ -6,16 +6,17 @@ import time
 from collections.abc import Callable
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
 from rapport.directory.records import bare
+from rapport.kafka import watermarks
+from rapport.topic_reader import waiting_records
 from rapport_core.errors import PoisonError, UnavailableError
 from rapport_processors.directory import Directory, TenantDirectory
 from rapport_schemas.topics import DIRECTORY
 from rapport_schemas.wire import Wire
 
 _log = structlog.get_logger(__name__)
-_BATCH = 1000
 _POLL_SECONDS = 0.2
 _SILENT_SECONDS = 60.0
 
@@ -76,17 +77,12 @@ class DirectoryFollower:
         return self._consumer
 
     def _end(self) -> int:
-        try:
-            _, high = self._connected().get_watermark_offsets(
-                TopicPartition(DIRECTORY.name, 0), timeout=_SILENT_SECONDS
-            )
-        except KafkaException as error:
-            raise UnavailableError("the directory topic cannot be read; see `rapport doctor`") from error
-        return int(high)
+        _, high = watermarks(self._connected(), DIRECTORY.name, 0)
+        return high
 
     def _read(self, seconds: float) -> int:
         consumer = self._connected()
-        changed = sum(self._take(message) for message in consumer.consume(_BATCH, timeout=seconds))
+        changed = sum(self._take(message) for message in waiting_records(consumer, seconds))
         # The position, not the last record, says how far it is: the last offsets may be compacted away.
         [reached] = consumer.position([TopicPartition(DIRECTORY.name, 0)])
         self.position = max(self.position, reached.offset)

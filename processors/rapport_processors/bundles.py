@@ -42,11 +42,18 @@ class Bundles:
     """Gathers for all targets during one batch; `records` turns everything into Kafka records, marks last."""
 
     def __init__(
-        self, wire: Wire, keys: KeyRing, *, lane: Lane, source: str, assignment: int, partitions: int = PARTITIONS
+        self,
+        wire: Wire,
+        keys: KeyRing,
+        *,
+        lane: Lane,
+        source: str,
+        assignment: int,
+        partitions: int = PARTITIONS,
     ) -> None:
         self._wire, self._keys = wire, keys
         self.lane = lane
-        self._source, self._assignment = source, assignment
+        self._source, self.assignment = source, assignment
         self._partitions = partitions
         self._bundles: dict[tuple[str, int, int], _Bundle] = {}
         self._claims: set[tuple[str, int, bytes, bytes, bool]] = set()
@@ -61,7 +68,9 @@ class Bundles:
         message = copy["message"]
         size = _COPY_BYTES
         if message is not None:
-            size += _PERSON_BYTES * len(message["people"]) + 4 * (len(message["subject"]) + len(message["preview"]))
+            size += _PERSON_BYTES * len(message["people"]) + 4 * (
+                len(message["subject"]) + len(message["preview"])
+            )
         bundle = self._target(tenant, gen, partition_of(copy["id"], self._partitions))
         bundle.room(size)["copies"].append(copy)
 
@@ -125,7 +134,7 @@ class Bundles:
         value: Routed = {
             "tenant": tenant,
             "gen": gen,
-            "assignment": self._assignment,
+            "assignment": self.assignment,
             "source": self._source,
             "sealed": sealed,
             "notice": notice,

@@ -27,7 +27,9 @@ def fan_out(
     partitions: int = PARTITIONS,
 ) -> list[OutRecord]:
     """One notice per tenant of the batch, and the marks behind them. A tombstone needs no notice."""
-    bundles = Bundles(wire, keys, lane=Lane.LIVE, source=_SOURCE, assignment=assignment, partitions=partitions)
+    bundles = Bundles(
+        wire, keys, lane=Lane.LIVE, source=_SOURCE, assignment=assignment, partitions=partitions
+    )
     entries: dict[str, list[str]] = {}
     marks: list[Mark] = []
     outputs: list[OutRecord] = []

@@ -23,7 +23,11 @@ def item_id(keys: TenantKeys, message: Message) -> str:
 
 
 def _origin(message: Message) -> Origin | None:
-    read = [(copy["message"]["fetched_at"], copy["key"], copy["message"]["origin"]) for copy in message.copies if copy["message"]]
+    read = [
+        (copy["message"]["fetched_at"], copy["key"], copy["message"]["origin"])
+        for copy in message.copies
+        if copy["message"]
+    ]
     return min(read, key=lambda entry: entry[:2])[2] if read else None
 
 

@@ -93,7 +93,13 @@ class Marks:
             return None
         if open_.round > 0 and _DIRTY not in words:
             self._close(rows, open_)
-            return {"id": open_.id, "tenant": open_.tenant, "round": open_.round, "source": "", "dirty": False}
+            return {
+                "id": open_.id,
+                "tenant": open_.tenant,
+                "round": open_.round,
+                "source": "",
+                "dirty": False,
+            }
         following = open_.round + 1
         for lane in _LANES:
             source = f"weave/{lane}/{self._partition}"

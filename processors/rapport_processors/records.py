@@ -28,7 +28,14 @@ class InRecord:
 
 
 def dead_letter(
-    wire: Wire, stage: str, origin: str, error: PoisonError, *, now_ms: int, tenant: str = "", connection: str = ""
+    wire: Wire,
+    stage: str,
+    origin: str,
+    error: PoisonError,
+    *,
+    now_ms: int,
+    tenant: str = "",
+    connection: str = "",
 ) -> OutRecord:
     """The record that keeps a poison item's origin and reason, never its content. The same item gives the same key."""
     identity = f"{stage}:{origin}"

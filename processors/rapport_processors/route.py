@@ -25,6 +25,9 @@ from rapport_schemas.topics import PARTITIONS, Lane, composite_key
 from rapport_schemas.wire import Wire, decode_body, encode_body
 
 _log = structlog.get_logger()
+_REVISION_BITS = 32
+"""A copy's version is (assignment, revision). After a crash another lane's page may come first and take the revision that
+was already published for the lost batch; the new assignment number is what makes it newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class _PageContext:
     connection: bytes
     stream: bytes
     hash_key: bytes
+    assignment: int
 
 
 class RouteStage:
@@ -88,14 +92,16 @@ class RouteStage:
                 bundles.mark(bundles.lane, {**mark, "round": 0, "source": source, "dirty": False})
             return
         if page["type"] != "changes":
-            raise PoisonError("unsupported_control", f"a page of type {page['type']} is not known to this version")
+            raise PoisonError(
+                "unsupported_control", f"a page of type {page['type']} is not known to this version"
+            )
         key = self._keys.page_key(page["key_id"])
         if key is None:
             _log.info("erased_page_skipped", origin=record.origin())
             return
         context = composite_key("page", page["tenant"], page["connection"])
         body: PageBody = decode_body("page_body", unseal(key, page["sealed"], context))
-        shared = self._shared(page, record)
+        shared = self._shared(page, record, bundles.assignment)
         for index, change in enumerate(body["changes"]):
             try:
                 self._change(state, shared, index, change, bundles)
@@ -106,7 +112,7 @@ class RouteStage:
                 _log.warning("mail_unreadable", origin=record.origin(index), error=type(error).__name__)
                 outputs.append(self._dead(shared, index, poison, now_ms))
 
-    def _shared(self, page: Page, record: InRecord) -> _PageContext:
+    def _shared(self, page: Page, record: InRecord, assignment: int) -> _PageContext:
         hash_key = self._keys.tenant_keys(page["tenant"]).hash
         return _PageContext(
             page=page,
@@ -116,6 +122,7 @@ class RouteStage:
             connection=keyed_hash(hash_key, "connection", page["connection"]),
             stream=keyed_hash(hash_key, "stream", page["stream"]),
             hash_key=hash_key,
+            assignment=assignment,
         )
 
     def _dead(self, shared: _PageContext, index: int, error: PoisonError, now_ms: int) -> OutRecord:
@@ -136,51 +143,54 @@ class RouteStage:
         row = keyed_hash(shared.hash_key, change["provider_id"])
         stored = state.get(rows, row)
         holding: Holding = decode_body("holding", stored) if stored else holdings.empty()
-        if not stored and change["op"] == "removed":
-            holdings.show(holding, shared.stream, change, shared.page["fetch"])
-            state.put(rows, row, encode_body("holding", holding))
-            return
         holdings.show(holding, shared.stream, change, shared.page["fetch"])
-        self._send(shared, index, change, holding, bundles)
+        mail = self._newest_fields(shared, change, holding)
+        if mail is not None:
+            self._send(shared, index, change["provider_id"], mail, holding, bundles)
         state.put(rows, row, encode_body("holding", holding))
 
-    def _send(
-        self, shared: _PageContext, index: int, change: Change, holding: Holding, bundles: Bundles
-    ) -> None:
-        """Passes the copy on when its fields or its presence changed, and notes in the holding what was sent."""
+    def _newest_fields(self, shared: _PageContext, change: Change, holding: Holding) -> MailFields | None:
+        """The fields to send on, or None when neither fields nor presence changed or no fields are known yet."""
         mail, fetch = change["mail"], shared.page["fetch"]
-        gone = holdings.gone(holding)
-        newer = mail is not None and fetch >= holding["fetch"]
-        digest = holdings.fields_digest(mail) if mail is not None and newer else holding["digest"]
-        if digest == holding["digest"] and gone == holding["gone"]:
-            holding["fetch"] = max(fetch, holding["fetch"]) if newer else holding["fetch"]
-            return
-        if mail is None or not newer:
-            mail = self._kept_fields(holding, shared)
+        changed = holdings.gone(holding) != holding["gone"]
+        if mail is not None and fetch >= holding["fetch"]:
+            digest = holdings.fields_digest(mail)
+            changed = changed or digest != holding["digest"]
+            holding["fetch"], holding["digest"] = fetch, digest
+            if changed:
+                self._keep_fields(holding, shared, mail)
+            return mail if changed else None
+        return self._kept_fields(holding, shared) if changed else None
+
+    def _send(
+        self,
+        shared: _PageContext,
+        index: int,
+        provider_id: str,
+        mail: MailFields,
+        holding: Holding,
+        bundles: Bundles,
+    ) -> None:
+        """Passes the copy and its claims on, and notes in the holding what was sent."""
         parsed = parse_mail(mail)
-        copy = self._copy(shared, index, change["provider_id"], parsed, gone)
-        tenant, gen = shared.page["tenant"], shared.gen
+        gone = holdings.gone(holding)
         holding["revision"] += 1
-        copy["version"] = holding["revision"]
+        copy = self._copy(shared, index, provider_id, parsed, gone)
+        copy["version"] = shared.assignment << _REVISION_BITS | holding["revision"]
+        tenant, gen = shared.page["tenant"], shared.gen
         if holding["id"] and holding["id"] != copy["id"]:
             bundles.copy(tenant, gen, {**copy, "id": holding["id"], "gone": "moved", "message": None})
         bundles.copy(tenant, gen, copy)
         self._claims(shared, parsed, copy, bundles)
-        holding["digest"], holding["gone"], holding["id"] = digest, gone, copy["id"]
-        holding["fetch"] = max(fetch, holding["fetch"])
-        if newer:
-            self._keep_fields(holding, shared, mail)
+        holding["gone"], holding["id"] = gone, copy["id"]
 
-    def _kept_fields(self, holding: Holding, shared: _PageContext) -> MailFields:
+    def _kept_fields(self, holding: Holding, shared: _PageContext) -> MailFields | None:
         if holding["fields"] is None:
-            raise PoisonError("fields_unknown", "a removal of a mail whose fields were never read")
+            return None
         keys = self._keys.tenant_keys(shared.page["tenant"])
         context = composite_key("state", shared.page["tenant"])
         body: PageBody = decode_body("page_body", unseal(keys.seal, holding["fields"], context))
-        mail = body["changes"][0]["mail"]
-        if mail is None:
-            raise PoisonError("fields_unknown", "a holding without fields")
-        return mail
+        return body["changes"][0]["mail"]
 
     def _keep_fields(self, holding: Holding, shared: _PageContext, mail: MailFields) -> None:
         """Archives never remove and never send parts, so their holdings stay small."""
@@ -198,7 +208,9 @@ class RouteStage:
         id_ = self._own_hash(shared, parsed)
         message: CopyMessage = {
             **parsed.message,
-            "thread_key": keyed_hash(shared.hash_key, "message-id", parsed.thread_id) if parsed.thread_id else id_,
+            "thread_key": keyed_hash(shared.hash_key, "message-id", parsed.thread_id)
+            if parsed.thread_id
+            else id_,
             "fetched_at": page["published_at"],
             "origin": {
                 "topic": record.topic,

@@ -168,7 +168,7 @@ class WeaveBatch:
 
     def _sweep(self, tenant: _Tenant, after: bytes) -> None:
         """One slice: the ids after the last one decided. Sends its continuation, or ends, or starts over."""
-        prefix = tenant.space + _DECIDED
+        prefix = tenant.space + _COPIES
         start = prefix + after + b"\xff" * 32 if after else b""
         last = after
         count = 0
@@ -260,7 +260,9 @@ class WeaveBatch:
             "mark": mark,
         }
         key = composite_key("mark", self._partition)
-        yield OutRecord(topics.ITEMS.name, self._partition, key, self._wire.encode("item", {**item, "mark": mark}))
+        yield OutRecord(
+            topics.ITEMS.name, self._partition, key, self._wire.encode("item", {**item, "mark": mark})
+        )
         yield OutRecord(
             topics.THREAD_ALIAS.name, self._partition, key, self._wire.encode("thread_alias", alias)
         )

@@ -49,11 +49,15 @@ def _lanes(domain: str, schema: str, key: str, config: dict[str, str]) -> dict[L
 MAIL_RAW = _lanes("mail.raw", "page", "connection", _FOREVER)
 CALENDAR_RAW = _lanes("calendar.raw", "page", "connection", _FOREVER)
 ROUTED = _lanes("routed", "routed", "tenant, generation (partition set by shard)", _STOPGAP_14_DAYS)
-ITEMS = Topic("rapport.items.v1", "item", "tenant, generation, item (partition set by shard)", config=_COMPACT)
+ITEMS = Topic(
+    "rapport.items.v1", "item", "tenant, generation, item (partition set by shard)", config=_COMPACT
+)
 THREAD_ALIAS = Topic(
     "rapport.thread_alias.v1", "thread_alias", "tenant, generation, thread key (by shard)", config=_COMPACT
 )
-DIRECTORY = Topic("rapport.directory.v1", "directory_entry", "tenant, kind, id", partitions=1, config=_COMPACT)
+DIRECTORY = Topic(
+    "rapport.directory.v1", "directory_entry", "tenant, kind, id", partitions=1, config=_COMPACT
+)
 CURSORS = Topic("rapport.cursors.v1", "cursor", "tenant, connection, stream", config=_COMPACT)
 CONNECTIONS = Topic("rapport.connections.v1", "connection", "tenant, connection", config=_COMPACT)
 DEAD = Topic("rapport.dead.v1", "dead_letter", "origin", config=_FOREVER)
@@ -78,6 +82,7 @@ CATALOGUE: tuple[Topic, ...] = (
 def composite_key(*parts: str | int) -> bytes:
     """A record key of several parts; the parts may hold any text but NUL."""
     return "\0".join(str(part) for part in parts).encode("utf-8", "surrogateescape")
+
 
 WORKERS_GROUP = "rapport-workers"
 SINK_GROUP = "rapport-sink"

@@ -72,7 +72,9 @@ class Wire:
     """Encodes and decodes record values. `ids` maps schema names to ids; one Wire serves a whole process."""
 
     def __init__(self, ids: dict[str, int] | None = None) -> None:
-        self._prefix = {name: b"\0" + number.to_bytes(4, "big") for name, number in (ids or FIXED_IDS).items()}
+        self._prefix = {
+            name: b"\0" + number.to_bytes(4, "big") for name, number in (ids or FIXED_IDS).items()
+        }
 
     def encode(self, name: str, value: Any) -> bytes:
         """One record value. Raises InvariantError when it does not fit the schema."""

@@ -23,7 +23,8 @@ def versions(name: str) -> list[Path]:
 
 
 def compatible(reader: str, writer: str) -> bool:
-    result = ReaderWriterCompatibilityChecker().get_compatibility(parse(reader), parse(writer))
+    checker = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call]
+    result = checker.get_compatibility(parse(reader), parse(writer))
     return result.compatibility is SchemaCompatibilityType.compatible
 
 

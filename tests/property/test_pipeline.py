@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_pipeline import TENANT, MemoryPipeline, mail
-from rapport_schemas.records import DirectoryEntry, MailFields
+from rapport_processors.directory import Directory
+from rapport_processors.mail.messages import group
+from rapport_processors.mail.parse import ParsedMail, parse_mail
+from rapport_processors.matching import decide
+from rapport_schemas.records import Change, Copy, DirectoryEntry, MailFields
 from rapport_schemas.topics import Lane
 
 PEOPLE = ["ann@acme.com", "bob@acme.com", "x@kund.se", "y@kund.se", "z@stranger.example"]
@@ -117,9 +121,61 @@ def run(
         if count % 3 == 0:
             pipeline.step()
     if not directory_first:
-        pipeline.publish_entries(shuffled.sample(DIRECTORY, len(DIRECTORY)))
+        for change in shuffled.sample(DIRECTORY, len(DIRECTORY)):
+            pipeline.publish_entries([change])
+            for _ in range(shuffled.randrange(12)):
+                pipeline.step()
     pipeline.run()
     return pipeline
+
+
+def oracle(specs: list[tuple[int, list[int], str, str, int, str]]) -> Any:
+    """The decisions and threads straight from the copies and the whole directory, without any pipeline."""
+    directory = Directory()
+    for offset, one in enumerate(DIRECTORY):
+        directory.apply(one, offset)
+    copies = []
+    threads: list[set[str]] = []
+    for index, spec in enumerate(specs):
+        parsed = parse_mail(fields(spec))
+        copies.append(copy_of(index, spec[5], parsed))
+        joined = set(parsed.links)
+        apart = [thread for thread in threads if not thread & joined]
+        threads = [*apart, joined.union(*(thread for thread in threads if thread & joined))]
+    decided = []
+    for message in group(copies):
+        decision = decide(message, directory.tenant(TENANT))
+        who = (decision.members, decision.customers, decision.contacts, decision.author_members)
+        thread = next(index for index, thread in enumerate(threads) if message.message_id in thread)
+        decided.append((message.message_id, message.author, message.at_ms, decision.rule, who, thread))
+    return sorted(decided, key=repr), len({thread for *_, thread in decided})
+
+
+def copy_of(index: int, member: str, parsed: ParsedMail) -> Copy:
+    place = {"topic": "", "partition": 0, "offset": 0, "index": index}
+    return {
+        "key": f"box-{member}/{index}",
+        "connection": f"box-{member}",
+        "member": member,
+        "id": b"",
+        "version": 1,
+        "gone": "",
+        "message": {**parsed.message, "thread_key": b"", "fetched_at": index, "origin": place},  # type: ignore[typeddict-item]
+    }
+
+
+def seen(pipeline: MemoryPipeline) -> Any:
+    """What the oracle says, as the pipeline says it."""
+    decided, threads = [], set()
+    aliases = pipeline.aliases()
+    for item, body in pipeline.items().values():
+        if body is not None:
+            who = tuple(
+                map(tuple, (item["members"], item["customers"], item["contacts"], item["author_members"]))
+            )
+            decided.append((body["message_id"], body["author"], item["at"], item["rule"], who))
+            threads.add(aliases.get(item["thread_key"], item["thread_key"]))
+    return sorted(decided, key=repr), len(threads)
 
 
 @settings(deadline=None, max_examples=40)
@@ -139,6 +195,8 @@ def test_order_duplicates_partitions_and_crashes_change_nothing(
     )
     assert outcome(wild) == outcome(calm)
     assert wild.dead() == calm.dead() == []
+    expected, threads = oracle(specs)
+    assert seen(calm) == ([entry[:-1] for entry in expected], threads)
 
 
 @settings(deadline=None, max_examples=25)
@@ -157,6 +215,49 @@ def test_a_mark_leaves_only_when_everything_before_it_is_published(
     at_mark = outcome(pipeline)
     pipeline.run()
     assert outcome(pipeline) == at_mark
+
+
+words = st.lists(
+    st.tuples(st.booleans(), st.sampled_from(["inbox", "archive"]), st.sampled_from(list(Lane))),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(words, st.integers(0, 2**32))
+def test_the_newest_word_of_each_stream_counts(said: list[tuple[bool, str, Lane]], seed: int) -> None:
+    """One mail, upserted and removed in two streams and lanes: fetch numbers decide, whatever order the pages come in.
+
+    Fields come from the highest upsert. With `drop` the item lives while the newest word of some stream shows it;
+    changing the setting there and back decides the stored mail again.
+    """
+    pipeline = MemoryPipeline(seed=seed, crash_rate=0.2)
+    pipeline.publish_entries(DIRECTORY)
+    order = list(enumerate(said))
+    random.Random(seed).shuffle(order)
+    for fetch, (shown, stream, lane) in order:
+        change = mail(
+            f"Message-ID: <number-1@x.example>\nFrom: {PEOPLE[2]}\nSubject: word {fetch}\n", conversation="c"
+        )
+        one: Change = {
+            "op": "upsert" if shown else "removed",
+            "provider_id": "id",
+            "mail": change if shown else None,
+        }
+        pipeline.publish_changes("box", "m1", [one], lane=lane, stream=stream, provider="graph", fetch=fetch)
+        pipeline.step()
+    pipeline.run()
+    upserts = [fetch for fetch, (shown, _, _) in enumerate(said) if shown]
+    is_shown = any({stream: shown for shown, stream, _ in said}.values())
+    for mail_removed in ("drop", "keep", "drop"):
+        text = json.dumps({"timezone": "UTC", "settings": {"mail_removed": mail_removed}})
+        pipeline.publish_entries([entry("tenant", TENANT, settings=text)])
+        pipeline.run()
+        counted = upserts and (mail_removed == "keep" or is_shown)
+        subjects = [body["subject"] for _, body in pipeline.items().values() if body]
+        assert subjects == ([f"word {upserts[-1]}"] if counted else [])
+    assert pipeline.dead() == []
 
 
 def test_unreadable_mail_is_a_dead_letter_and_the_rest_of_its_page_goes_on() -> None:

@@ -15,7 +15,9 @@ class MemoryKeyRing:
         self._page_keys: dict[str, bytes | None] = {}
 
     def tenant_keys(self, tenant: str, /) -> TenantKeys:
-        return TenantKeys(sha256(b"seal" + tenant.encode()).digest(), sha256(b"hash" + tenant.encode()).digest())
+        return TenantKeys(
+            sha256(b"seal" + tenant.encode()).digest(), sha256(b"hash" + tenant.encode()).digest()
+        )
 
     def new_page_key(self, tenant: str, connection: str, /) -> str:
         key_id = f"{tenant}/{connection}"

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from memory_keys import MemoryKeyRing
 from memory_state import MemoryStore
-
 from rapport_core.ids import keyed_hash, partition_of
 from rapport_processors.directory import Directory, TenantDirectory
 from rapport_processors.fanout import fan_out
@@ -23,7 +22,16 @@ from rapport_processors.route import RouteStage
 from rapport_processors.state import StateBatch
 from rapport_processors.weave import WeaveStage
 from rapport_schemas import topics
-from rapport_schemas.records import Change, DirectoryEntry, Item, ItemBody, MailFields, Mark, Page, ThreadAlias
+from rapport_schemas.records import (
+    Change,
+    DirectoryEntry,
+    Item,
+    ItemBody,
+    MailFields,
+    Mark,
+    Page,
+    ThreadAlias,
+)
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import DIRECTORY, MAIL_RAW, ROUTED, Lane, composite_key
 from rapport_schemas.wire import Wire, decode_body, encode_body
@@ -65,6 +73,7 @@ class MemoryPipeline:
         self.committed: dict[tuple[str, int], int] = defaultdict(int)
         self.stores: dict[tuple[str, int], MemoryStore] = defaultdict(MemoryStore)
         self.fetch = 0
+        self.assignment = 1
         self.route = RouteStage(self.wire, self.keys, partitions=self.partitions)
         self.weave = WeaveStage(self.wire, self.keys, _View(self), partitions=self.partitions)
 
@@ -121,7 +130,9 @@ class MemoryPipeline:
         )
 
     def publish_entries(self, entries: Sequence[DirectoryEntry]) -> None:
-        self.append([OutRecord(DIRECTORY.name, 0, b"", self.wire.encode("directory_entry", e)) for e in entries])
+        self.append(
+            [OutRecord(DIRECTORY.name, 0, b"", self.wire.encode("directory_entry", e)) for e in entries]
+        )
 
     def publish_mark(self, mark_id: str) -> None:
         mark: Mark = {"id": mark_id, "tenant": TENANT, "round": 0, "source": "command", "dirty": False}
@@ -172,11 +183,11 @@ class MemoryPipeline:
         state = StateBatch(store)
         if stage == "fanout":
             outputs = fan_out(
-                self.wire, self.keys, records, assignment=1, now_ms=NOW_MS, partitions=self.partitions
+                self.wire, self.keys, records, assignment=self.assignment, now_ms=NOW_MS, partitions=self.partitions
             )
         else:
             runner = self.route if stage == "route" else self.weave
-            outputs = runner.process(state, lane, records, assignment=1, now_ms=NOW_MS)
+            outputs = runner.process(state, lane, records, assignment=self.assignment, now_ms=NOW_MS)
         if self._crashes():
             return True
         self.append(outputs)
@@ -189,7 +200,10 @@ class MemoryPipeline:
         return True
 
     def _crashes(self) -> bool:
-        return self.random.random() < self.crash_rate
+        """A crashed worker comes back under a new assignment number."""
+        crashed = self.random.random() < self.crash_rate
+        self.assignment += crashed
+        return crashed
 
     def run(self) -> None:
         """Runs until every input is acknowledged."""
@@ -231,7 +245,9 @@ class MemoryPipeline:
 
     def dead(self) -> list[str]:
         """Reasons of all dead letters."""
-        return [self.wire.decode("dead_letter", record.value)["reason"] for record in self._log(topics.DEAD.name)]
+        return [
+            self.wire.decode("dead_letter", record.value)["reason"] for record in self._log(topics.DEAD.name)
+        ]
 
     def marks_left(self) -> dict[str, int]:
         """How many partitions let each mark leave."""

@@ -10,11 +10,14 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+from argon2 import PasswordHasher
 from pydantic import SecretStr
 
 from rapport.store import Store, open_store
 
 MASTER_KEY = "11" * 32
+CHEAP_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""For passwords that protect nothing."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ def use_keys(store: Store) -> list[str]:
     return [key_id, page_key.hex(), tenant.seal.hex(), tenant.hash.hex()]
 
 
-def draw_numbers(store: Store) -> list[str]:
-    """Draws a few assignment numbers."""
-    return [str(store.next_assignment()) for _ in range(20)]
+def use_keys_and_numbers(store: Store) -> list[str]:
+    """The four keys, then twenty assignment numbers."""
+    return [*use_keys(store), *(str(store.next_assignment()) for _ in range(20))]
 
 
 def in_processes(

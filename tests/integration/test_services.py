@@ -251,7 +251,7 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("code", "advice"), [(2, "correct that"), (70, "nothing is lost")])
 def test_a_part_that_keeps_failing_ends_the_start_with_its_own_words(
-    code: int, advice: str, tmp_path: Path
+    code: int, advice: str, tmp_path: Path, with_kafka: dict[str, str]
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -275,6 +275,16 @@ def test_a_part_that_fails_later_is_reported_and_the_others_go_on(
         assert running.process.poll() is None
         (running.home / "fail-worker-0").unlink()
         wait_until(lambda: "worker-0 is back" in running.output, running.process, running.log)
+
+
+def test_a_real_instance_is_fine_and_stops_in_order(tmp_path: Path) -> None:
+    """Everything of ours, as a user runs it: doctor finds nothing, and SIGTERM ends it with 0."""
+    with stack(tmp_path / "a home", workers=2) as running:
+        done = running.rapport("doctor", "--wait", "60", "--json")
+        assert done.returncode == 0, done.stdout
+        assert json.loads(done.stdout)["fine"]
+        assert running.stop() == 0
+        assert len(running.output.splitlines()) == 1
 
 
 def test_nothing_running_is_said_by_other_commands(tmp_path: Path) -> None:

@@ -11,13 +11,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from chdb import ChdbError
 from chdb.state.sqlitelike import Connection
 
 from rapport.local.facade_errors import EngineError, engine_error
-from rapport_core.errors import UnavailableError
+from rapport_core.errors import ConfigError, UnavailableError
 
 _CONFIG = """\
 <clickhouse>
@@ -101,11 +100,15 @@ class Engine:
 
     def __init__(self, folder: Path) -> None:
         """Opens the folder, creating it. Raises UnavailableError when another process has it open."""
+        if set(str(folder)) & set("?&%#"):
+            raise ConfigError(
+                f"the ClickHouse engine cannot use a folder with ?, &, % or # in its path: {folder}"
+            )
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         config = folder.parent / "clickhouse-config.xml"
         config.write_text(_CONFIG, "utf-8")
         # Inserts are batched by the sink; the engine must not batch or re-cut them again.
-        options = f"config-file={quote(str(config))}&async_insert=0"
+        options = f"config-file={config}&async_insert=0"
         self._address = f"{folder}?{options}"
         try:
             self._root = Connection(self._address)

@@ -22,6 +22,7 @@ from rapport.settings import Endpoints, Settings, endpoints
 from rapport_core.errors import ConfigError, InvariantError, RapportError, UnavailableError
 
 _TICK_SECONDS = 0.05
+_STEADY_TICK_SECONDS = 0.2
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 30.0
 _STEADY_SECONDS = 60.0
@@ -152,7 +153,7 @@ class Supervisor:
         try:
             self._start_all()
             self._ready.set()
-            while not self._stopping.wait(_TICK_SECONDS):
+            while not self._stopping.wait(_STEADY_TICK_SECONDS):
                 self._tend(self._children, is_starting=False)
         except RapportError as error:
             self._failure = error

@@ -14,6 +14,7 @@ from rapport.cli.people import app
 from rapport.settings import load_settings
 from rapport.store import open_store
 from rapport_core.errors import ConfigError
+from store_processes import CHEAP_HASHER
 
 Run = Callable[..., str]
 
@@ -21,6 +22,7 @@ Run = Callable[..., str]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command in an empty home and gives what it printed; errors come through as they are."""
+    monkeypatch.setattr("rapport.store.users._HASHER", CHEAP_HASHER)
     monkeypatch.setenv("RAPPORT_HOME", str(tmp_path))
     for name in ("RAPPORT_STORE", "RAPPORT_MASTER_KEY", "RAPPORT_MASTER_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)

@@ -8,20 +8,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from fake_impact import FakeImpact, FakeItem, FakeTenant
 from rapport.dashboard.app import create_app
 from rapport.store import Store, open_store
 from rapport.store.users import User
-from store_processes import HandClock, StoreSettings
+from store_processes import CHEAP_HASHER, HandClock, StoreSettings
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PASSWORD = "correct horse battery"
 COOKIE = "rapport_session"
 
-CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 ROLES = {
     "admin": ("acme", "admin", None),
     "manager": ("acme", "manager", None),
@@ -76,9 +74,7 @@ def umbrella() -> FakeTenant:
 @pytest.fixture(autouse=True)
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passwords of these tests protect nothing; the real cost has its own test in the store's folder."""
-    monkeypatch.setattr(
-        "rapport.store.users._HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    )
+    monkeypatch.setattr("rapport.store.users._HASHER", CHEAP_HASHER)
 
 
 @pytest.fixture
@@ -95,7 +91,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.MonkeyPatch.context() as patch,
         open_store(StoreSettings(home), clock=HandClock(NOW)) as opened,
     ):
-        patch.setattr("rapport.store.users._HASHER", CHEAP)
+        patch.setattr("rapport.store.users._HASHER", CHEAP_HASHER)
         for name, (tenant, role, member) in ROLES.items():
             opened.users.add(
                 f"{name}@test.example", tenant=tenant, role=role, password=PASSWORD, member=member

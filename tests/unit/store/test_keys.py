@@ -11,7 +11,7 @@ from rapport.store.database import Database
 from rapport.store.keyring import SECONDS_UNTIL_DESTRUCTION_IS_NOTICED, StoreKeyRing
 from rapport_core.errors import InvariantError, UnavailableError
 from rapport_core.keys import KeyRing
-from store_processes import HandClock, StoreSettings, in_processes, use_keys
+from store_processes import HandClock, StoreSettings, in_processes, use_keys, use_keys_and_numbers
 
 
 def test_the_store_is_a_key_ring(store: Store) -> None:
@@ -90,20 +90,32 @@ def test_an_id_never_handed_out_is_a_broken_invariant(store: Store) -> None:
 
 
 def test_no_file_holds_a_key_in_the_clear_nor_a_destroyed_one_sealed(tmp_path: Path) -> None:
-    """The database, its log and its index hold sealed bytes only, and none of a destroyed key."""
+    """The database, its log and its index hold sealed bytes only, and none of destroyed keys."""
+
+    def files() -> bytes:
+        return b"".join(file.read_bytes() for file in tmp_path.glob("store.db*"))
+
     with open_store(StoreSettings(tmp_path)) as store:
-        key_id = store.keys.new_page_key("acme", "c1")
-        key = store.keys.page_key(key_id) or b""
+        ids = [store.keys.new_page_key("acme", f"c{number}") for number in range(40)]
+        keys = [store.keys.page_key(key_id) or b"" for key_id in ids]
         with store._database.read() as connection:
-            sealed = connection.exec_driver_sql("SELECT sealed FROM page_keys").scalar_one()
-        assert any(sealed in file.read_bytes() for file in tmp_path.glob("store.db*"))
-        store.destroy_page_key(key_id)
-        files = [file.read_bytes() for file in tmp_path.glob("store.db*")]
-        assert not any(key in content or sealed in content for content in files)
+            rows = connection.exec_driver_sql("SELECT id, sealed FROM page_keys").all()
+        sealed = {row[0]: row[1] for row in rows}
+        assert all(sealed[key_id] in files() for key_id in ids)
+        for key_id in ids[::2]:
+            store.destroy_page_key(key_id)
+        left = files()
+    assert not any(key in left for key in keys)
+    assert not any(sealed[key_id] in left for key_id in ids[::2])
+    assert all(sealed[key_id] in left for key_id in ids[1::2])
 
 
-def test_processes_that_start_together_share_one_store_and_its_keys(settings: StoreSettings) -> None:
-    """Tables, master key, page key and tenant keys are made once, whoever comes first."""
-    first, *others = in_processes(settings, use_keys)
-    assert all(len(bytes.fromhex(key)) == 32 for key in first[1:])
-    assert others == [first, first]
+def test_processes_that_start_together_share_one_store(settings: StoreSettings) -> None:
+    """Tables, master key and keys are made once, whoever comes first; no assignment number is given twice."""
+    results = in_processes(settings, use_keys_and_numbers)
+    keys = {tuple(result[:4]) for result in results}
+    drawn = [[int(number) for number in result[4:]] for result in results]
+    assert len(keys) == 1
+    assert all(len(bytes.fromhex(key)) == 32 for key in next(iter(keys))[1:])
+    assert sorted(number for numbers in drawn for number in numbers) == list(range(1, 61))
+    assert all(numbers == sorted(numbers) for numbers in drawn)

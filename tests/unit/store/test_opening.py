@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,11 @@ from sqlalchemy import text
 
 import rapport.store.migrating
 from rapport.store import Store, open_store
+from rapport.store.database import Database
+from rapport.store.migrating import exclusive
 from rapport.store.schema import HEAD_REVISION, metadata
 from rapport_core.errors import ConfigError, UnavailableError
-from store_processes import StoreSettings, draw_numbers, in_processes
+from store_processes import StoreSettings
 
 
 def test_migrations_make_the_tables_the_code_uses(store: Store) -> None:
@@ -42,11 +45,22 @@ def test_a_store_of_a_newer_rapport_is_refused(store: Store, settings: StoreSett
         open_store(settings)
 
 
-def test_assignment_numbers_rise_over_processes(settings: StoreSettings) -> None:
-    """No number twice, and each process sees its own rise."""
-    drawn = [[int(number) for number in numbers] for numbers in in_processes(settings, draw_numbers)]
-    assert sorted(number for numbers in drawn for number in numbers) == list(range(1, 61))
-    assert all(numbers == sorted(numbers) for numbers in drawn)
+def test_opening_waits_for_whoever_is_at_it(settings: StoreSettings) -> None:
+    """While one process prepares the store, others stand before it, for as long as that takes."""
+    done = threading.Event()
+
+    def opening() -> None:
+        open_store(settings).close()
+        done.set()
+
+    database = Database(str(settings.store))
+    with exclusive(database):
+        thread = threading.Thread(target=opening, daemon=True)
+        thread.start()
+        assert not done.wait(0.3)
+    assert done.wait(30)
+    thread.join(30)
+    database.close()
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://host/rapport", "sqlite://", "sqlite:///:memory:"])

@@ -19,6 +19,8 @@ from local_stack import why_no_kafka
 pytestmark = pytest.mark.stack
 
 RECORDS = 60
+A_COMMIT = 0.8
+"""Seconds in which a worker of these tests commits at least once, should there be anything to commit."""
 A_PRODUCE_REQUEST = 17_000
 """Bytes that fill a batch of stock Faust's producer, so that each record needs a request of its own."""
 VARIANTS = pytest.mark.parametrize("variant", ["stock", "ours"])
@@ -53,7 +55,8 @@ def _completes(lab: Lab, group: str, source: str, output: str, count: int = RECO
 def test_an_exception_in_the_body_skips_no_record(lab: Lab, group: str, variant: str) -> None:
     source, output = lab.topic("in"), lab.topic("out")
     lab.fill(source, _values())
-    with lab.worker(group, variant=variant, fault="exception", inputs=[source], output=output) as worker:
+    plan: dict[str, Any] = {"variant": variant, "inputs": [source], "output": output}
+    with lab.worker(group, fault="exception", handle_s=A_COMMIT, **plan) as worker:
         code = worker.exit_code()
     lost = lab.lost(group, source, output)
     if variant == "stock":
@@ -68,7 +71,8 @@ def test_an_exception_in_the_body_skips_no_record(lab: Lab, group: str, variant:
 def test_an_oversize_record_costs_no_other_record(lab: Lab, group: str, variant: str) -> None:
     source, output = lab.topic("in"), lab.topic("out", max_message_bytes="1000")
     lab.fill(source, _values())
-    with lab.worker(group, variant=variant, fault="oversize", inputs=[source], output=output) as worker:
+    plan: dict[str, Any] = {"variant": variant, "inputs": [source], "output": output}
+    with lab.worker(group, fault="oversize", handle_s=A_COMMIT, **plan) as worker:
         if variant == "stock":
             worker.until(lambda: lab.committed(group, source).get(0) == RECORDS)
         else:

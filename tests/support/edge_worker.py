@@ -125,8 +125,8 @@ def _topic(app: faust.App, name: str) -> Any:
 async def _copy_batches(app: faust.App, plan: Plan, stream: Any, gate: LaneGate, lane: Lane) -> None:
     async def handle(events: Sequence[Any]) -> None:
         tell("batch", lane=lane, records=len(events), first=events[0].message.offset)
-        out = [OutRecord(plan.output, None, event.key, _result(plan, event)) for event in events]
         await asyncio.sleep(plan.handle_s)
+        out = [OutRecord(plan.output, None, event.key, _result(plan, event)) for event in events]
         await producer_of(app).publish(out)
 
     await run_batches(stream, handle, max_records=plan.max_records, within_s=0.05, gate=gate, lane=lane)

@@ -31,6 +31,15 @@ def _origin(message: Message) -> Origin | None:
     return min(read, key=lambda entry: entry[:2])[2] if read else None
 
 
+def _message_ids(message: Message) -> list[str]:
+    """Every Message-ID by which a person may ask for it: as headers show it, and the original one."""
+    contents = [copy["message"] for copy in message.copies if copy["message"]]
+    found = {message.message_id} | {
+        content[name] for content in contents for name in ("message_id", "header_id")
+    }
+    return sorted(found - {""})
+
+
 def body_of(message: Message, decision: Decision) -> ItemBody:
     """Everything a person could read of an item."""
     return {
@@ -72,7 +81,7 @@ def item_of(
         "redirect": None,
         "assignment": 0,
         "origin": _origin(message),
-        "id_hashes": [keyed_hash(keys.hash, "message-id", message.message_id)] if message.message_id else [],
+        "id_hashes": [keyed_hash(keys.hash, "message-id", id_) for id_ in _message_ids(message)],
         "address_hashes": [keyed_hash(keys.hash, "address", address) for address in addresses],
         "sealed": b"",
         "mark": None,

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import typer
 
+from rapport import logs
 from rapport.cli import dead_letters, demo, directory, ingest, people, results, services, status
 from rapport_core.errors import RapportError
 
@@ -42,6 +43,7 @@ def root(
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 difference or refusal, 2 wrong use, 69 a service is away, 70 invariant."""
+    logs.configure("error")
     try:
         app()
     except RapportError as error:

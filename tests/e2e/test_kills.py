@@ -1,0 +1,70 @@
+"""Every process is killed in the middle of an ingest, one after the other: the numbers end as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+from local_stack import RAPPORT, RunningStack, wait_until
+
+from rapport.demo.company import TENANT, CompanySize
+from rapport.demo.mailboxes import generate
+from rapport.demo.steps import compare_conversations, compare_numbers
+from rapport.waiting import wait_for_visible
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+VICTIMS = ("worker-0", "sink", "kafka", "clickhouse", "worker-1", "dashboard", "ingest")
+SIZE = CompanySize(members=len(VICTIMS), customers=20, contacts=80, copies=6_000)
+
+
+def test_kill_9_of_each_process_changes_no_number(instance: RunningStack, tmp_path: Path) -> None:
+    """One mailbox per victim; the victim dies while its mailbox is read, and the ingest is repeated where it failed."""
+    made = generate(tmp_path / "mailboxes", seed=7, now=datetime.now(UTC), size=SIZE)
+    loaded = instance.rapport("directory", "load", str(made.directory), "--tenant", TENANT)
+    assert loaded.returncode == 0, loaded.stderr
+    for victim, (member, mailbox) in zip(VICTIMS, made.mailboxes.items(), strict=True):
+        ingest = ["ingest", "mbox", str(mailbox), "--tenant", TENANT, "--member", member]
+        _ingest_and_kill(instance, ingest, victim)
+        repeated = instance.rapport(*ingest, seconds=200)
+        assert repeated.returncode == 0, f"{victim}: {repeated.stderr}"
+    _wait_until_alive(instance)
+    wait_for_visible(instance.settings, TENANT, timeout_seconds=400)
+    numbers = compare_numbers(instance.endpoints, made)
+    numbers.add(compare_conversations(instance.settings, instance.endpoints, made))
+    assert numbers.equal, numbers.differences[:10]
+    for victim in VICTIMS[:-1]:
+        assert f"{victim} ended" in instance.output, "the supervisor reports what it restarts"
+
+
+def _ingest_and_kill(instance: RunningStack, ingest: list[str], victim: str) -> None:
+    """Starts the ingest and kills the victim as soon as the log has grown by what this run published."""
+    pid = None if victim == "ingest" else _pid(instance, victim)
+    command = [*RAPPORT, *ingest]
+    before = _raw_bytes(instance)
+    running = subprocess.Popen(command, env=instance.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    wait_until(lambda: _raw_bytes(instance) > before or running.poll() is not None, seconds=120)
+    os.kill(running.pid if pid is None else pid, signal.SIGKILL)
+    running.communicate(timeout=200)
+
+
+def _pid(instance: RunningStack, name: str) -> int:
+    if name != "kafka":
+        return instance.pid(name)
+    children = psutil.Process(instance.process.pid).children(recursive=True)
+    return next(child.pid for child in children if child.name() == "java")
+
+
+def _raw_bytes(instance: RunningStack) -> int:
+    """Bytes of the raw log on disk: grows as soon as a page is published."""
+    folders = (instance.home / "kafka").rglob("rapport.mail.raw.backfill.v1-*/*.log")
+    return sum(path.stat().st_size for path in folders)
+
+
+def _wait_until_alive(instance: RunningStack) -> None:
+    doctor = instance.rapport("doctor", "--wait", "120", seconds=200)
+    assert doctor.returncode == 0, doctor.stdout

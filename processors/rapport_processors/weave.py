@@ -36,7 +36,7 @@ class DirectoryView(Protocol):
         """One tenant's part; empty when nothing was loaded for it."""
         ...
 
-    def catch_up(self, offset: int, /) -> None:
+    def catch_up(self, offset: int, /) -> object:
         """Reads until everything up to and with `offset` is known. Blocks; raises UnavailableError in the end."""
         ...
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from local_stack import RunningStack, stack, why_no_kafka
 
 Run = Callable[..., Any]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from local_stack import RAPPORT, RunningStack, wait_until
 
+from local_stack import RAPPORT, RunningStack, wait_until
 from rapport.demo.company import TENANT, CompanySize
 from rapport.demo.mailboxes import generate
 from rapport.demo.steps import compare_conversations, compare_numbers
@@ -46,7 +46,9 @@ def _ingest_and_kill(instance: RunningStack, ingest: list[str], victim: str) -> 
     pid = None if victim == "ingest" else _pid(instance, victim)
     command = [*RAPPORT, *ingest]
     before = _raw_bytes(instance)
-    running = subprocess.Popen(command, env=instance.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    running = subprocess.Popen(
+        command, env=instance.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     wait_until(lambda: _raw_bytes(instance) > before or running.poll() is not None, seconds=120)
     os.kill(running.pid if pid is None else pid, signal.SIGKILL)
     running.communicate(timeout=200)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from corpora import SEPARATOR, USRP, corpus, usrp_threads
 
 Run = Callable[..., Any]

@@ -6,6 +6,7 @@ A bundle becomes as few Kafka records as fit the broker's limit: cost is per rec
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from rapport_core.ids import partition_of
 from rapport_core.keys import KeyRing
@@ -13,7 +14,7 @@ from rapport_processors.outbox import OutRecord
 from rapport_schemas.records import Claim, Copy, DirectoryNotice, KeyPair, Mark, Routed, RoutedBody
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import PARTITIONS, ROUTED, Lane, composite_key
-from rapport_schemas.wire import Wire, encode_body
+from rapport_schemas.wire import Wire, encode_body, tagged
 
 _MAX_BODY_BYTES = 400_000
 _COPY_BYTES, _PERSON_BYTES, _CLAIM_BYTES, _PAIR_BYTES = 600, 80, 36, 36
@@ -21,6 +22,11 @@ _COPY_BYTES, _PERSON_BYTES, _CLAIM_BYTES, _PAIR_BYTES = 600, 80, 36, 36
 
 def _empty() -> RoutedBody:
     return {"copies": [], "claims": [], "joins": [], "labels": [], "redecide": []}
+
+
+def _tagged(body: RoutedBody) -> dict[str, Any]:
+    copies = [{**copy, "message": tagged("CopyMessage", copy["message"])} for copy in body["copies"]]
+    return {**body, "copies": copies}
 
 
 class _Bundle:
@@ -113,7 +119,7 @@ class Bundles:
             for body in bundle.bodies:
                 sealed = seal(
                     self._keys.tenant_keys(tenant).seal,
-                    encode_body("routed_body", body),
+                    encode_body("routed_body", _tagged(body)),
                     composite_key("routed", tenant),
                 )
                 yield self._record(self.lane, partition, tenant, gen, sealed, None, None)

@@ -11,7 +11,7 @@ from rapport_processors.model import Decision, Message
 from rapport_schemas.records import Item, ItemBody, Origin
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import composite_key
-from rapport_schemas.wire import encode_body
+from rapport_schemas.wire import encode_body, tagged
 
 _NO_TIME = "none"
 
@@ -87,7 +87,8 @@ def item_of(
         "mark": None,
     }
     body = encode_body("item_body", body_of(message, decision))
-    digest = blake2b(encode_body("item", item) + body, digest_size=16).digest()
+    plain = {**item, "origin": tagged("Origin", item["origin"])}
+    digest = blake2b(encode_body("item", plain) + body, digest_size=16).digest()
     item["assignment"] = assignment
     item["sealed"] = seal(keys.seal, body, composite_key("item", tenant, public_id))
     return item, digest

@@ -24,7 +24,7 @@ from rapport_schemas import topics
 from rapport_schemas.records import Copy, DirectoryNotice, Item, Mark, Routed, RoutedBody, ThreadAlias
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import PARTITIONS, Lane, composite_key
-from rapport_schemas.wire import Wire, decode_body, encode_body
+from rapport_schemas.wire import Wire, decode_body, encode_body, tagged
 
 _COPIES, _DECIDED = b"c", b"d"
 
@@ -158,7 +158,8 @@ class WeaveBatch:
         stored = self._state.get(rows, row)
         if stored is not None and self._open_copy(tenant, stored)["version"] >= copy["version"]:
             return
-        sealed = seal(tenant.keys.seal, encode_body("copy", copy), composite_key("state", tenant.id))
+        plain = encode_body("copy", {**copy, "message": tagged("CopyMessage", copy["message"])})
+        sealed = seal(tenant.keys.seal, plain, composite_key("state", tenant.id))
         self._state.put(rows, row, sealed)
         tenant.touched[copy["id"]] = None
 
@@ -247,7 +248,8 @@ class WeaveBatch:
         return min(after, default=None)
 
     def _item(self, tenant: _Tenant, item: Item) -> None:
-        self._emit(topics.ITEMS.name, "item", (tenant.id, tenant.gen, item["item_id"]), item)
+        key = (tenant.id, tenant.gen, item["item_id"])
+        self._emit(topics.ITEMS.name, "item", key, {**item, "origin": tagged("Origin", item["origin"])})
 
     def _to_sinks(self, mark: Mark) -> Iterable[OutRecord]:
         item = deletion(mark["tenant"], 0, "", None, self._assignment)

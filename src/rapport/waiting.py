@@ -15,7 +15,6 @@ from rapport_core.clock import SystemClock, to_ms
 from rapport_core.errors import UnavailableError
 from rapport_schemas.records import DirectoryEntry, Mark, Page
 from rapport_schemas.topics import DIRECTORY, ITEMS, MAIL_RAW, THREAD_ALIAS, composite_key
-
 from rapport_sinks.clickhouse.client import connect
 from rapport_sinks.clickhouse.queries import Impact
 

@@ -17,7 +17,8 @@ class MemoryStore:
         return self.data.get(key)
 
     def scan(self, prefix: bytes, after: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        for key in self._keys[bisect_left(self._keys, max(prefix, after)) :]:
+        for index in range(bisect_left(self._keys, max(prefix, after)), len(self._keys)):
+            key = self._keys[index]
             if not key.startswith(prefix):
                 return
             if key > after:

@@ -41,9 +41,13 @@ def recover(
 
     Raises Abandoned when the assignment changed, UnavailableError when the broker stays silent.
     """
-    starts = [_start(consumer, topic, partition, store, fences[partition]) for partition, store in stores.items()]
+    starts = [
+        _start(consumer, topic, partition, store, fences[partition]) for partition, store in stores.items()
+    ]
     consumer.assign(starts)
-    waiting = {partition for partition in stores if stores[partition].position.next_offset <= fences[partition]}
+    waiting = {
+        partition for partition in stores if stores[partition].position.next_offset <= fences[partition]
+    }
     applied, heard = 0, time.monotonic()
     while waiting:
         if not still_assigned():
@@ -52,7 +56,9 @@ def recover(
         if messages:
             heard = time.monotonic()
         elif time.monotonic() - heard > _SILENT_SECONDS:
-            raise UnavailableError("Kafka does not hand out the changelog; is the broker up? (rapport doctor)")
+            raise UnavailableError(
+                "Kafka does not hand out the changelog; is the broker up? (rapport doctor)"
+            )
         for partition, records in _by_partition(messages).items():
             _apply(wire, stores[partition], records)
             if stores[partition].position.next_offset > fences[partition]:

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import stamina
 from confluent_kafka import Consumer
 
 from rapport_core.clock import Clock, to_ms
-from rapport_core.errors import InvariantError
+from rapport_core.errors import InvariantError, UnavailableError
 from rapport_processors.edge.recovery import recover
 from rapport_processors.edge.rocks import Position, RocksStore, shared_cache
 from rapport_processors.outbox import OutRecord
@@ -96,7 +97,7 @@ class StageRunner:
             self._owned.stores.pop(partition).close()
         fence: Changelog = {"assignment": assignment.number, "changes": []}
         ordered = sorted(assignment.partitions)
-        fences = await outlet.publish([self._changelog_record(p, fence) for p in ordered])
+        fences = await _publish(outlet, [self._changelog_record(p, fence) for p in ordered])
         for partition in ordered:
             if partition not in self._owned.stores:
                 self._owned.stores[partition] = self._open(partition)
@@ -137,7 +138,7 @@ class StageRunner:
             )
             changes[partition] = state.changes()
         if outputs:
-            await outlet.publish(outputs)
+            await _publish(outlet, outputs)
         await self._confirm_changes(assignment, changes, outlet)
 
     async def _confirm_changes(
@@ -150,7 +151,7 @@ class StageRunner:
         ]
         if not logged:
             return
-        offsets = await outlet.publish([record for _, record in logged])
+        offsets = await _publish(outlet, [record for _, record in logged])
         last = {partition: offset for (partition, _), offset in zip(logged, offsets, strict=True)}
         if self._owned.assignment is not assignment:
             return  # lost meanwhile: the next owner repeats the batch, and our changelog records are fenced off
@@ -172,6 +173,12 @@ class StageRunner:
         for store in self._owned.stores.values():
             store.close()
         self._owned = _Owned()
+
+
+@stamina.retry(on=UnavailableError, attempts=None, timeout=None, wait_max=10)
+async def _publish(outlet: Outlet, records: Sequence[OutRecord]) -> list[int]:
+    """Publishes, again and again while the broker is away: what arrived twice gives the same result."""
+    return await outlet.publish(records)
 
 
 def _changelog_records(assignment: int, changes: list[Change]) -> Iterator[Changelog]:

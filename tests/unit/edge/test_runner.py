@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import stamina
 from confluent_kafka import Consumer
 
-from rapport_core.errors import InvariantError, UnavailableError
+from rapport_core.errors import InvariantError, PoisonError, UnavailableError
 from rapport_processors.edge import runner as runner_module
 from rapport_processors.edge.rocks import Position, RocksStore
 from rapport_processors.edge.runner import Assignment, StageRunner
@@ -47,7 +48,7 @@ class RecordingOutlet:
 
     async def publish(self, records: Sequence[OutRecord]) -> list[int]:
         if len(self.calls) == self._fail_at:
-            raise UnavailableError("the broker did not confirm")
+            raise PoisonError("oversize", "a record is too large")
         self.calls.append(list(records))
         return [100 * len(self.calls) + index for index in range(len(records))]
 
@@ -103,7 +104,7 @@ def test_a_failed_publish_leaves_the_state_as_it_was(counting: StageRunner, fail
     """Whether outputs or changelog fail, the batch can be done again as if it had never begun."""
     asyncio.run(counting.take_over(Assignment(5, frozenset({3})), RecordingOutlet(), lambda: True))
     outlet = RecordingOutlet(fail_at=failing_call - 1)
-    with pytest.raises(UnavailableError):
+    with pytest.raises(PoisonError):
         asyncio.run(counting.handle(Lane.LIVE, [record(3, 0)], outlet))
     assert owned(counting, 3).get(ROWS + b"n") is None
     counting.close()
@@ -124,4 +125,24 @@ def test_lost_partitions_are_closed_and_kept_ones_stay_open(counting: StageRunne
     assert owned(counting, 1) is kept
     with pytest.raises(InvariantError):
         owned(counting, 0)
+    counting.close()
+
+
+def test_a_broker_that_is_away_is_waited_for(counting: StageRunner) -> None:
+    """Records that were not confirmed are published again, and the batch goes on."""
+
+    class Away(RecordingOutlet):
+        refusals = 2
+
+        async def publish(self, records: Sequence[OutRecord]) -> list[int]:
+            if self.refusals:
+                self.refusals -= 1
+                raise UnavailableError("not confirmed in time")
+            return await super().publish(records)
+
+    outlet = Away()
+    with stamina.set_testing(testing=True, attempts=5):
+        asyncio.run(counting.take_over(Assignment(5, frozenset({3})), outlet, lambda: True))
+        asyncio.run(counting.handle(Lane.LIVE, [record(3, 0)], outlet))
+    assert owned(counting, 3).get(ROWS + b"n") == b"1"
     counting.close()

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-import naive_pipeline
-from naive_pipeline import Book, Copy, NaivePipeline
+import naive_mail
+from naive_mail import Copy
+from naive_pipeline import Book, NaivePipeline
 from rapport.demo.company import CompanySize
 from rapport.demo.compare import Comparison, compare_counts
 from rapport.demo.mailboxes import GeneratedCompany, generate
@@ -62,12 +63,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> GeneratedCompany:
 
 
 def _changed_class(change: Callable[[str], str]) -> Callable[..., str]:
-    real = naive_pipeline.read_class
+    real = naive_mail.read_class
     return lambda message: change(real(message))
 
 
 def _without_ids(*, brackets: bool) -> Callable[..., set[str]]:
-    real = naive_pipeline.linked_ids
+    real = naive_mail.linked_ids
 
     def linked(message: Any, no_ids: set[str]) -> set[str]:
         bare = "In-Reply-To" in message and "<" not in str(message["In-Reply-To"])
@@ -93,7 +94,7 @@ def _never(*_: Any) -> bool:
 
 
 def _first_from(message: Any) -> tuple[str, bool]:
-    found = naive_pipeline.addresses(naive_pipeline.raw(message, "From"))
+    found = naive_mail.addresses(naive_mail.raw(message, "From"))
     return (found[0][1] if found else ""), False
 
 
@@ -101,25 +102,25 @@ def _addresses_are_ids(message: Any, _: set[str]) -> set[str]:
     return _real_links(message, set())
 
 
-_real_links = naive_pipeline.linked_ids
+_real_links = naive_mail.linked_ids
 
 MISREADINGS: dict[str, tuple[Any, str, Any]] = {
-    "one message per Message-ID": (naive_pipeline, "_split", _one_per_id),
-    "every copy a message": (naive_pipeline, "_split", _none_joined),
+    "one message per Message-ID": (naive_mail, "_split", _one_per_id),
+    "every copy a message": (naive_mail, "_split", _none_joined),
     "tags and dots matter": (Book, "find", _exact_only),
     "no exclusions": (Book, "excludes", _never),
-    "From is the author": (naive_pipeline, "read_author", _first_from),
-    "bare In-Reply-To is nothing": (naive_pipeline, "linked_ids", _without_ids(brackets=True)),
-    "addresses are ids": (naive_pipeline, "linked_ids", _addresses_are_ids),
+    "From is the author": (naive_mail, "read_author", _first_from),
+    "bare In-Reply-To is nothing": (naive_mail, "linked_ids", _without_ids(brackets=True)),
+    "addresses are ids": (naive_mail, "linked_ids", _addresses_are_ids),
     "automatic answers are human": (
-        naive_pipeline, "read_class", _changed_class(lambda c: "human" if c == "auto_reply" else c)
+        naive_mail, "read_class", _changed_class(lambda c: "human" if c == "auto_reply" else c)
     ),
-    "newsletters are human": (naive_pipeline, "read_class", _changed_class(lambda c: "human" if c == "bulk" else c)),
+    "newsletters are human": (naive_mail, "read_class", _changed_class(lambda c: "human" if c == "bulk" else c)),
     "invitations are human": (
-        naive_pipeline, "read_class", _changed_class(lambda c: "human" if c == "calendar_notice" else c)
+        naive_mail, "read_class", _changed_class(lambda c: "human" if c == "calendar_notice" else c)
     ),
-    "list copies are human": (naive_pipeline, "read_class", _changed_class(lambda c: "human" if c == "list" else c)),
-    "lists are bulk": (naive_pipeline, "read_class", _changed_class(lambda c: "bulk" if c == "list" else c)),
+    "list copies are human": (naive_mail, "read_class", _changed_class(lambda c: "human" if c == "list" else c)),
+    "lists are bulk": (naive_mail, "read_class", _changed_class(lambda c: "bulk" if c == "list" else c)),
 }  # fmt: skip
 
 

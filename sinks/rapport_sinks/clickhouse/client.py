@@ -30,8 +30,9 @@ _SETTINGS: dict[str, Any] = {
 _WRONG_LOGIN = frozenset({192, 193, 194, 516})
 _NO_DATABASE_OR_TABLE = frozenset({60, 81})
 
-# The driver logs every refused connection with a traceback; the caller says it once, in one line.
+# The driver logs every refused connection with a traceback, its pool every retry; the caller says it once, in one line.
 logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
 
 class ClickHouse:

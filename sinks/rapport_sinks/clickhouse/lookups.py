@@ -14,8 +14,8 @@ from rapport_sinks.clickhouse.predicate import ALIASES, By, Direction, Kind, is_
 from rapport_sinks.clickhouse.window import iso
 
 FIRST_GENERATION = 1
-MARKS_EXPECTED = ITEMS.partitions + THREAD_ALIAS.partitions + DIRECTORY.partitions
-"""How many partitions a mark goes through. The directory's counts too: without it a tenant has no time zone yet."""
+MARKS_EXPECTED = ITEMS.partitions + THREAD_ALIAS.partitions
+"""In how many partitions a waiting command's mark ends."""
 
 _MOST_REDIRECTS = 20
 _NO_LIMIT = 2**63
@@ -100,13 +100,18 @@ class Lookups:
         return int(rows[0]["gen"]) if rows else FIRST_GENERATION
 
     def marks_arrived(self, tenant: str, mark_id: str) -> int:
-        """Behind how many partitions' marks everything is visible; `MARKS_EXPECTED` when behind all."""
+        """Behind how many partitions' marks everything is visible; `MARKS_EXPECTED` when behind all.
+
+        Never all before the directory's own mark came through: without it names and the time zone may be missing.
+        """
         rows = self._client.rows(
-            "SELECT uniqExact(topic, partition) AS arrived FROM marks "
+            "SELECT uniqExactIf((topic, partition), topic != {directory:String}) AS arrived, "
+            "countIf(topic = {directory:String}) AS directory FROM marks "
             "WHERE tenant = {tenant:String} AND mark_id = {mark:String}",
-            {"tenant": tenant, "mark": mark_id},
+            {"tenant": tenant, "mark": mark_id, "directory": DIRECTORY.name},
         )
-        return int(rows[0]["arrived"])
+        arrived = int(rows[0]["arrived"])
+        return arrived if rows[0]["directory"] else min(arrived, MARKS_EXPECTED - 1)
 
     def decision(self, tenant: str, item_id: str) -> Decided | None:
         """What was decided about the item that has this id, or that took the place of the one that had it."""

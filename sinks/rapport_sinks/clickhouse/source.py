@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -13,6 +14,12 @@ from rapport_schemas.topics import DIRECTORY, ITEMS, THREAD_ALIAS
 from rapport_sinks.clickhouse.batch import Fence, Partition, Record
 
 TOPICS = (ITEMS.name, THREAD_ALIAS.name, DIRECTORY.name)
+
+CONSUMER_SETTINGS: Final[dict[str, Any]] = {
+    # A sink that starts before its topics are made would otherwise look again after five minutes.
+    "topic.metadata.refresh.interval.ms": 5_000,
+}
+"""What the sink's consumer is to be made with, besides what every consumer has."""
 
 _BATCH_RECORDS = 5_000
 _BATCH_BYTES = 64 * 1024 * 1024
@@ -29,6 +36,7 @@ _NOT_OURS = frozenset(
         KafkaError.UNKNOWN_MEMBER_ID,
         KafkaError.REBALANCE_IN_PROGRESS,
         KafkaError.FENCED_INSTANCE_ID,
+        KafkaError._ASSIGNMENT_LOST,  # noqa: SLF001 the library's own name for it
     }
 )
 _LOG = structlog.get_logger(__name__)
@@ -41,13 +49,13 @@ class LostPartitionError(Exception):
 class Source:
     """The sink's end of the consumer. Not thread-safe: one loop owns it."""
 
-    def __init__(self, consumer: Consumer) -> None:
+    def __init__(self, consumer: Consumer, topics: Sequence[str] = TOPICS) -> None:
         self._consumer = consumer
         self._held: list[Record] = []
         self._owned: set[Partition] = set()
         self._fence = Fence()
         consumer.subscribe(
-            list(TOPICS), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
+            list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
         )
 
     def next_batch(self) -> list[Record]:
@@ -179,7 +187,7 @@ def _note(error: KafkaError) -> None:
     if error.fatal():
         raise UnavailableError(f"the Kafka client gave up ({error.name()}): it is started again")
     if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 the library's own name for it
-        _LOG.warning("kafka_reported_an_error", code=error.name())
+        _LOG.warning("kafka_reported_an_error", code=error.name(), said=error.str())
 
 
 def _lost_or_unavailable(error: KafkaError, cause: KafkaException | None) -> Exception:

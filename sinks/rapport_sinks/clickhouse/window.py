@@ -15,7 +15,7 @@ _MOST_DAYS = 36_600
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From `start_ms` (included) to `end_ms` (excluded, never after now), both of one request."""
+    """From `start_ms` (included) to `end_ms` (excluded, never after now); empty where the start lies in the future."""
 
     start_ms: int
     end_ms: int
@@ -52,8 +52,7 @@ def window(timezone: str, now: datetime, days: int = DEFAULT_DAYS, until: date |
         raise ConfigError(
             "this window reaches beyond the calendar: choose fewer days or another --until"
         ) from error
-    start_ms = to_ms(start)
-    return Window(start_ms, max(start_ms, min(to_ms(end), to_ms(now))), timezone)
+    return Window(to_ms(start), min(to_ms(end), to_ms(now)), timezone)
 
 
 def iso(ms: int) -> str:

@@ -1,0 +1,406 @@
+"""The Impact board in a real browser: what it shows, where its numbers lead, and who may see what."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+from local_stack import RunningStack
+from rapport.demo.company import OWN_DOMAIN, TENANT, CompanySize
+from rapport.demo.mailboxes import GeneratedCompany, generate
+from rapport.demo.steps import ingest_mailboxes
+
+Run = Callable[..., Any]
+CHROMIUM: Final = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no chromium on the PATH: the pages are not tried in a browser"
+    ),
+]
+QUIET: Final = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SIZE: Final = CompanySize(members=5, customers=8, contacts=30, copies=800)
+DESKTOP: Final = (1280, 900)
+PHONE: Final = (390, 844)
+NUMBERS: Final = ("emails", "sent", "received", "conversations", "meetings")
+REFUSED_LOGIN: Final = "status of 401"
+
+
+@dataclass(frozen=True)
+class Login:
+    """Who signs in with what."""
+
+    email: str
+    password: str
+
+
+@dataclass
+class Visit:
+    """One browser window of one person. `wrong` is everything a browser complains about."""
+
+    page: Page
+    address: str
+    wrong: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> None:
+        """Goes to a page of the dashboard."""
+        self.page.goto(self.address + path)
+
+    def sign_in(self, login: Login) -> None:
+        """Fills the form in, as a person does."""
+        self.open("/")
+        self.page.get_by_label("E-mail address").fill(login.email)
+        self.page.get_by_label("Password").fill(login.password)
+        self.page.get_by_role("button", name="Sign in").click()
+
+    def tab(self, name: str) -> None:
+        """Changes the table; htmx replaces the board in place."""
+        self.page.get_by_role("link", name=name).click()
+        self.page.wait_for_selector(f"section[aria-label='{name}']")
+
+    def settle(self) -> None:
+        """Waits for the chart, which is drawn last."""
+        self.page.wait_for_selector("#chart canvas")
+
+
+@pytest.fixture(scope="module")
+def company(instance: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> GeneratedCompany:
+    """A small company whose mail is all visible."""
+    made = generate(tmp_path_factory.mktemp("mailboxes"), seed=3, now=datetime.now(UTC), size=SIZE)
+    loaded = instance.rapport("directory", "load", str(made.directory), "--tenant", TENANT)
+    assert loaded.returncode == 0, loaded.stderr
+    ingest_mailboxes(instance.settings, instance.endpoints, made, lambda _member, _read: None)
+    last = next(iter(made.mailboxes.items()))
+    waited = instance.rapport(
+        "ingest", "mbox", str(last[1]), "--tenant", TENANT, "--member", last[0], "--wait"
+    )
+    assert "nothing new" in waited.stdout, waited.stderr
+    return made
+
+
+@pytest.fixture(scope="module")
+def logins(instance: RunningStack, company: GeneratedCompany) -> dict[str, Login]:
+    """One user of each role; the member is m1. The passwords are those that the command makes and prints."""
+    found = {}
+    for role in ("admin", "manager", "member"):
+        email = f"{role}@{OWN_DOMAIN}"
+        named = ("--member", list(company.mailboxes)[1]) if role == "member" else ()
+        added = instance.rapport("user", "add", email, "--tenant", TENANT, "--role", role, *named)
+        password = re.search(r"^password: (\S+)", added.stdout, re.MULTILINE)
+        assert password, added.stderr
+        found[role] = Login(email, password[1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests; each visit has its own cookies."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield running
+        running.close()
+
+
+Visiting = Callable[..., Any]
+
+
+@pytest.fixture
+def visit(browser: Browser, instance: RunningStack) -> Visiting:
+    """Opens a window; when it closes, nothing may have been complained about."""
+
+    @contextmanager
+    def opened(
+        login: Login | None = None, size: tuple[int, int] = DESKTOP, tolerated: str = ""
+    ) -> Iterator[Visit]:
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, locale="en-GB")
+        context.set_default_timeout(20_000)
+        context.add_init_script(
+            "addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective))"
+        )
+        here = Visit(context.new_page(), instance.endpoints.dashboard or "")
+        _listen(here, tolerated)
+        if login is not None:
+            here.sign_in(login)
+            here.page.wait_for_selector("#board")
+        yield here
+        context.close()
+        assert here.wrong == []
+
+    return opened
+
+
+def _listen(here: Visit, tolerated: str) -> None:
+    def said(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and not (tolerated and tolerated in message.text):
+            here.wrong.append(message.text)
+
+    def failed(request: Request) -> None:
+        # Whoever leaves a page before its chart is drawn aborts that request.
+        if request.failure != "net::ERR_ABORTED":
+            here.wrong.append(f"{request.failure}: {request.url}")
+
+    here.page.on("console", said)
+    here.page.on("pageerror", lambda error: here.wrong.append(str(error)))
+    here.page.on("requestfailed", failed)
+
+
+def test_a_wrong_password_is_refused_and_a_right_one_opens_the_board(
+    visit: Visiting, logins: dict[str, Login], tmp_path: Path
+) -> None:
+    """The refusal says what to do and keeps the address; the page that was wanted comes after signing in."""
+    with visit(tolerated=REFUSED_LOGIN) as here:
+        here.sign_in(Login(logins["admin"].email, "not the password"))
+        assert "Check both and try again" in here.page.get_by_role("alert").inner_text()
+        assert here.page.get_by_label("E-mail address").input_value() == logins["admin"].email
+        here.page.screenshot(path=tmp_path / "refused.png")
+        here.open("/?by=customer")
+        here.page.get_by_label("E-mail address").fill(logins["admin"].email)
+        here.page.get_by_label("Password").fill(logins["admin"].password)
+        here.page.get_by_role("button", name="Sign in").click()
+        here.page.wait_for_selector("section[aria-label='By customer']")
+
+
+def test_the_board_shows_what_the_command_prints(
+    rapport: Run, visit: Visiting, logins: dict[str, Login], tmp_path: Path
+) -> None:
+    """The totals and every row, by member and by customer, over the window that ends now."""
+    with visit(logins["admin"]) as here:
+        for by, tab in (("member", "By team member"), ("customer", "By customer")):
+            before = _numbers(_counts(rapport, by))
+            here.open(f"/?by={by}")
+            here.settle()
+            shown = _shown(here.page)
+            after = _numbers(_counts(rapport, by))
+            assert before["total"]["emails"] > 0
+            # Time passes between the three: a mail may come of age meanwhile.
+            assert shown in (before, after)
+            assert here.page.get_by_role("link", name=tab).get_attribute("aria-current") == "page"
+            here.page.screenshot(path=tmp_path / f"board-{by}.png", full_page=True)
+
+
+def test_every_number_leads_to_as_many_entries(
+    visit: Visiting, logins: dict[str, Login], tmp_path: Path
+) -> None:
+    """Each linked number of the total, of three members and of three customers is clicked and its list is counted."""
+    with visit(logins["admin"]) as here:
+        followed = _follow_all(here, here.page.locator("dl.tiles"), "/")
+        for by, path in (("member", "/"), ("customer", "/?by=customer")):
+            here.open(path)
+            names = here.page.locator("table.numbers tbody th").all_inner_texts()[:3]
+            for name in names:
+                here.open(path)
+                followed += _follow_all(here, _row(here.page, name), path)
+            here.page.screenshot(path=tmp_path / f"list-{by}.png", full_page=True)
+        assert followed >= 20, "almost nothing was linked"
+
+
+def test_the_list_behind_a_row_is_what_the_command_lists(
+    rapport: Run, visit: Visiting, logins: dict[str, Login]
+) -> None:
+    """The same items in the same order, not only as many."""
+    busiest = _counts(rapport, "customer")["rows"][0]
+    with visit(logins["admin"]) as here:
+        here.open("/?by=customer")
+        _row(here.page, busiest["name"]).locator("td[data-label=Emails] a").click()
+        shown = [address.rpartition("/")[2] for address in _listed(here.page)]
+    listed = rapport("items", "--tenant", TENANT, "--customer", busiest["id"], "--kind", "email", "--json")
+    assert shown == [item["id"] for item in listed]
+
+
+def test_an_item_and_its_conversation_open(visit: Visiting, logins: dict[str, Login], tmp_path: Path) -> None:
+    """From a number to one mail, why it is counted, and the whole conversation, and back."""
+    with visit(logins["admin"]) as here:
+        here.page.locator("dl.tiles .main a").click()
+        here.page.locator("td.subject a").first.click()
+        assert here.page.get_by_role("heading", name="Why is it here?").is_visible()
+        here.page.screenshot(path=tmp_path / "item.png", full_page=True)
+        here.page.get_by_role("link", name="Whole conversation").click()
+        assert here.page.locator("ol.talk li").count() >= 1
+        here.page.screenshot(path=tmp_path / "conversation.png", full_page=True)
+        here.page.get_by_role("link", name="← Impact").click()
+        here.page.wait_for_selector("#board")
+
+
+def test_search_sort_and_window_change_the_table_in_place(
+    rapport: Run, visit: Visiting, logins: dict[str, Login]
+) -> None:
+    """What a person does with the board without leaving it."""
+    rows = _counts(rapport, "customer", 90)["rows"]
+    with visit(logins["manager"]) as here:
+        here.tab("By customer")
+        here.page.get_by_text("90 days", exact=True).click()
+        here.page.wait_for_url("**days=90**")
+        here.page.wait_for_function(
+            f"document.querySelectorAll('table.numbers tbody tr').length === {len(rows)}"
+        )
+        here.page.locator("thead").get_by_role("link", name="Sent").click()
+        here.page.wait_for_selector("th[aria-sort=descending] >> text=Sent")
+        sent = [_number(text) for text in here.page.locator("td[data-label=Sent]").all_inner_texts()]
+        assert sent == sorted((row["sent"] for row in rows), reverse=True)
+        here.page.get_by_role("searchbox").press_sequentially(rows[0]["name"][:5])
+        here.page.wait_for_function(
+            f"document.querySelectorAll('table.numbers tbody tr').length < {len(rows)}"
+        )
+        assert rows[0]["name"] in here.page.locator("table.numbers tbody th").all_inner_texts()
+
+
+def test_a_manager_sees_the_whole_tenant(rapport: Run, visit: Visiting, logins: dict[str, Login]) -> None:
+    """The same board as an admin's."""
+    with visit(logins["manager"]) as here:
+        before, shown = _numbers(_counts(rapport, "member")), _shown(here.page)
+        assert shown in (before, _numbers(_counts(rapport, "member")))
+        assert len(shown["rows"]) == SIZE.members
+
+
+def test_a_member_sees_what_is_his(
+    rapport: Run, visit: Visiting, logins: dict[str, Login], tmp_path: Path
+) -> None:
+    """His row and his total are the same; customers only through his items; other people's lists are refused."""
+    board = _counts(rapport, "member")
+    own = next(row for row in board["rows"] if row["id"] == "m1")
+    everywhere = {row["name"]: row["emails"] for row in _counts(rapport, "customer")["rows"]}
+    with visit(logins["member"], tolerated="status of 40") as here:
+        shown = _shown(here.page)
+        assert shown["rows"] == {own["name"]: {name: own[name] for name in NUMBERS}}
+        assert shown["total"] == shown["rows"][own["name"]]
+        here.settle()
+        here.page.screenshot(path=tmp_path / "member.png", full_page=True)
+        followed = _follow_all(here, here.page.locator("dl.tiles"), "/")
+        assert followed >= 3
+        here.open("/?by=customer")
+        customers = _shown(here.page)["rows"]
+        assert customers
+        assert all(row["emails"] <= everywhere[name] for name, row in customers.items())
+        _follow_all(here, _row(here.page, next(iter(customers))), "/?by=customer")
+        refused = here.page.goto(here.address + "/items?member=m0")
+        assert refused is not None
+        assert refused.status == 403
+        assert "own record only" in here.page.get_by_role("alert").inner_text()
+    foreign = _foreign_item(rapport)
+    with visit(logins["member"], tolerated="status of 40") as here:
+        hidden = here.page.goto(f"{here.address}/items/{foreign}")
+        assert hidden is not None
+        assert hidden.status == 404
+
+
+def test_signing_out_ends_the_session(visit: Visiting, logins: dict[str, Login]) -> None:
+    """Also for whoever kept the cookie: the session ends on the server."""
+    with visit(logins["admin"]) as here:
+        kept = here.page.context.cookies()
+        here.page.get_by_role("button", name="Sign out").click()
+        here.page.wait_for_url("**/login")
+        here.page.context.add_cookies(kept)
+        here.open("/")
+        assert urlsplit(here.page.url).path == "/login"
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(
+    rapport: Run, visit: Visiting, logins: dict[str, Login], tmp_path: Path
+) -> None:
+    """At 390 px nothing is wider than the screen, and the numbers are the same."""
+    with visit(logins["admin"], PHONE) as here:
+        here.settle()
+        before = _numbers(_counts(rapport, "member"))
+        assert _shown(here.page) in (before, _numbers(_counts(rapport, "member")))
+        for name, path in (("board", "/"), ("customers", "/?by=customer"), ("list", "/items?show=emails")):
+            here.open(path)
+            _fits(here, tmp_path / f"phone-{name}.png")
+        here.page.locator("td.subject a").first.click()
+        _fits(here, tmp_path / "phone-item.png")
+        here.page.get_by_role("link", name="Whole conversation").click()
+        _fits(here, tmp_path / "phone-conversation.png")
+
+
+def _counts(rapport: Run, by: str, days: int = 30) -> Any:
+    return rapport("counts", "--tenant", TENANT, "--by", by, "--days", days, "--json")
+
+
+def _numbers(board: Any) -> dict[str, Any]:
+    """What a page can show of a board: its totals, and its rows by name."""
+    rows = {row["name"]: {name: row[name] for name in NUMBERS} for row in board["rows"]}
+    assert len(rows) == len(board["rows"]), "two rows have one name"
+    return {"total": {name: board["total"][name] for name in NUMBERS}, "rows": rows}
+
+
+def _shown(page: Page) -> dict[str, Any]:
+    """The numbers as a person reads them off the page."""
+    tiles = page.locator("dl.tiles .tile").all()
+    total = {
+        tile.locator("dt").inner_text().lower(): _number(tile.locator("dd").first.inner_text())
+        for tile in tiles
+    }
+    rows = {}
+    for row in page.locator("table.numbers tbody tr").all():
+        cells = {name: row.locator(f"td[data-label={name.capitalize()}]").inner_text() for name in NUMBERS}
+        rows[row.locator("th").inner_text()] = {name: _number(text) for name, text in cells.items()}
+    return {"total": total, "rows": rows}
+
+
+def _number(text: str) -> int:
+    """A number as it is written: digits with narrow spaces between the thousands, perhaps after a label."""
+    digits = re.sub(r"\D", "", text)
+    assert digits, f"no number in {text!r}"
+    return int(digits)
+
+
+def _row(page: Page, name: str) -> Any:
+    return page.locator("table.numbers tbody tr").filter(
+        has=page.get_by_role("rowheader", name=name, exact=True)
+    )
+
+
+def _follow_all(here: Visit, place: Any, path: str) -> int:
+    """Clicks every linked number in a place, counts what is listed, and goes back; returns how many there were."""
+    links = [(_number(link.inner_text()), link.get_attribute("href")) for link in place.locator("a").all()]
+    for number, address in links:
+        here.page.locator(f"a[href='{address}']").first.click()
+        assert _number(here.page.locator("h1 .count").inner_text()) == number, address
+        assert len(_listed(here.page)) == number, address
+        here.open(path)
+    return len(links)
+
+
+def _listed(page: Page) -> list[str]:
+    """The addresses of all entries of a list, over all its pages."""
+    found: list[str] = []
+    while True:
+        page.wait_for_selector("td.subject a")
+        found += [link.get_attribute("href") or "" for link in page.locator("td.subject a").all()]
+        following = page.get_by_role("link", name="Next")
+        if not following.count():
+            assert len(set(found)) == len(found), "an entry stands twice"
+            return found
+        following.click()
+
+
+def _foreign_item(rapport: Run) -> str:
+    """An item in which m1 takes no part."""
+    own = {
+        item["id"] for item in rapport("items", "--tenant", TENANT, "--member", "m1", "--days", 365, "--json")
+    }
+    every = rapport("items", "--tenant", TENANT, "--days", 365, "--json")
+    return next(str(item["id"]) for item in every if item["id"] not in own)
+
+
+def _fits(here: Visit, picture: Path) -> None:
+    here.page.wait_for_load_state("networkidle")
+    here.page.screenshot(path=picture, full_page=True)
+    width = here.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= PHONE[0], f"{picture.stem} is {width} px wide"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import struct
 import uuid
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -81,6 +82,11 @@ class ClickHouse:
             )
         except ClickHouseError as error:
             raise _translated(error, self._where) from error
+        except (ValueError, TypeError, AttributeError, OverflowError, struct.error) as error:
+            # The driver lets out whatever its converters meet.
+            raise InvariantError(
+                f"rows do not fit the columns of {table.name}: {type(error).__name__}"
+            ) from error
 
     def close(self) -> None:
         """Give the connections back."""

@@ -265,3 +265,37 @@ def test_a_thread_is_read_by_every_id_it_ever_had(impact: Impact) -> None:
     timed = [item["at"] for item in whole if item["at"]]
     assert timed == sorted(timed)
     assert impact.thread(TENANT, "nothing") == []
+
+
+def test_a_reply_is_later_than_a_message_of_the_team_in_its_thread(tables: ClickHouse) -> None:
+    """Not the question that began it, not at the same instant, not in another thread, not from the other contact."""
+    put_directory(tables)
+
+    def mail(name: str, minutes: int, **changes: Any) -> Fact:
+        both: dict[str, Any] = {"customers": frozenset({"c1"}), "contacts": frozenset({"p1", "p2"})}
+        return Fact(name, NOW - timedelta(days=60) + timedelta(minutes=minutes), **(both | changes))
+
+    theirs = {"author_customers": frozenset({"c1"}), "author_contacts": frozenset({"p1"})}
+    facts = [
+        mail("question", 0, **theirs),
+        mail("answer", 10, author_members=frozenset({"m1"})),
+        mail("meanwhile", 10, **theirs),
+        mail("elsewhere", 90, thread="cc", **theirs),
+    ]
+    put(tables, facts)
+    impact = Impact(tables)
+    for by in ("customer", "contact"):
+        assert [
+            row["last_email_reply"]
+            for row in impact.counts(TENANT, by, 30, None, NOW)["rows"]
+            if row["id"] != "p2"
+        ] == [None]
+    # `bb` is the same thread by its label.
+    put(tables, [mail("thanks", 11, thread="bb", **theirs)])
+    thanks = (NOW - timedelta(days=60) + timedelta(minutes=11)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    (customer,) = impact.counts(TENANT, "customer", 30, None, NOW)["rows"]
+    assert (customer["id"], customer["emails"], customer["last_email_reply"]) == ("c1", 0, thanks)
+    contacts = {
+        row["id"]: row["last_email_reply"] for row in impact.counts(TENANT, "contact", 30, None, NOW)["rows"]
+    }
+    assert contacts == {"p1": thanks, "p2": None}

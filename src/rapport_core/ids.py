@@ -32,5 +32,6 @@ def partition_of(digest: bytes, partitions: int) -> int:
     """The partition that owns a hash."""
     return shard_of(digest) % partitions
 
+
 FIRST_GENERATION = 1
 """The generation a tenant's first items carry; a replay makes the next."""

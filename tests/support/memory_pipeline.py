@@ -183,7 +183,12 @@ class MemoryPipeline:
         state = StateBatch(store)
         if stage == "fanout":
             outputs = fan_out(
-                self.wire, self.keys, records, assignment=self.assignment, now_ms=NOW_MS, partitions=self.partitions
+                self.wire,
+                self.keys,
+                records,
+                assignment=self.assignment,
+                now_ms=NOW_MS,
+                partitions=self.partitions,
             )
         else:
             runner = self.route if stage == "route" else self.weave

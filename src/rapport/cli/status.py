@@ -84,7 +84,7 @@ def status(
     found: dict[str, Any] = {
         "backlog": backlog(where),
         "connections": [
-            {key: one[key] for key in ("tenant", "connection", "member", "provider", "state", "last_sync")}  # type: ignore[literal-required]
+            {key: one[key] for key in ("tenant", "connection", "member", "provider", "state", "last_sync")}
             for one in connections(where, tenant)
         ],
         "dead_letters": dict(sorted(dead.items())),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from hashlib import blake2b
+from typing import Any
 
 from rapport_core.ids import keyed_hash
 from rapport_core.keys import TenantKeys
@@ -11,7 +12,7 @@ from rapport_processors.model import Decision, Message
 from rapport_schemas.records import Item, ItemBody, Origin
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import composite_key
-from rapport_schemas.wire import encode_body, tagged
+from rapport_schemas.wire import blank, encode_body, tagged
 
 _NO_TIME = "none"
 
@@ -94,35 +95,17 @@ def item_of(
     return item, digest
 
 
-def _bare(tenant: str, gen: int, public_id: str, assignment: int) -> Item:
-    return {
+def deletion(tenant: str, gen: int, public_id: str, redirect: str | None, assignment: int) -> Item:
+    """The record that says an id is no item any more; ids only, and it stays."""
+    said = {
         "tenant": tenant,
         "gen": gen,
         "item_id": public_id,
         "kind": "email",
-        "at": None,
-        "thread_key": "",
-        "mail_class": "",
-        "synced": False,
-        "rule": "",
-        "author_members": [],
-        "author_customers": [],
-        "author_contacts": [],
-        "members": [],
-        "customers": [],
-        "contacts": [],
-        "ambiguous": False,
         "deleted": True,
-        "redirect": None,
+        "redirect": redirect,
         "assignment": assignment,
-        "origin": None,
-        "id_hashes": [],
-        "address_hashes": [],
-        "sealed": b"",
-        "mark": None,
     }
-
-
-def deletion(tenant: str, gen: int, public_id: str, redirect: str | None, assignment: int) -> Item:
-    """The record that says an id is no item any more; ids only, and it stays."""
-    return {**_bare(tenant, gen, public_id, assignment), "redirect": redirect}
+    item: Any = {**blank("item"), **said}
+    record: Item = item
+    return record

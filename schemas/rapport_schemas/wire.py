@@ -35,15 +35,32 @@ BODIES: Final[frozenset[str]] = frozenset({"page_body", "routed_body", "item_bod
 
 def schema_json(name: str) -> dict[str, Any]:
     """The Avro schema as JSON, read from the package."""
-    text = (files("rapport_schemas") / "avro" / f"{name}.avsc").read_text("utf-8")
-    parsed: dict[str, Any] = json.loads(text)
+    parsed: dict[str, Any] = json.loads(_schema_text(name))
     return parsed
+
+
+@cache
+def _schema_text(name: str) -> str:
+    return (files("rapport_schemas") / "avro" / f"{name}.avsc").read_text("utf-8")
 
 
 @cache
 def schema(name: str) -> Schema:
     """The parsed schema, ready for fastavro."""
     return fastavro.parse_schema(schema_json(name))
+
+
+def blank(name: str) -> dict[str, Any]:
+    """A record of that schema in which nothing is said: empty text, lists and bytes, zero, false, null. A new one each time."""
+    return {field["name"]: _blank_value(field["type"]) for field in schema_json(name)["fields"]}
+
+
+def _blank_value(kind: Any) -> Any:
+    if isinstance(kind, list):
+        return None
+    if isinstance(kind, dict):
+        return []
+    return {"string": "", "bytes": b"", "boolean": False}.get(kind, 0)
 
 
 def encode_body(name: str, value: Any) -> bytes:

@@ -13,8 +13,9 @@ from rapport.kafka import wire as new_wire
 from rapport.settings import Endpoints, Settings, endpoints
 from rapport_core.clock import SystemClock, to_ms
 from rapport_core.errors import UnavailableError
-from rapport_schemas.records import DirectoryEntry, Mark, Page
+from rapport_schemas.records import Mark
 from rapport_schemas.topics import DIRECTORY, ITEMS, MAIL_RAW, THREAD_ALIAS, composite_key
+from rapport_schemas.wire import blank
 from rapport_sinks.clickhouse.client import connect
 from rapport_sinks.clickhouse.queries import Impact
 
@@ -56,12 +57,14 @@ def _write_marks(where: Endpoints, tenant: str, mark_id: str) -> None:
     wire, producer = new_wire(where), new_producer(where)
     mark: Mark = {"id": mark_id, "tenant": tenant, "round": 0, "source": "command", "dirty": False}
     now_ms = to_ms(SystemClock().now())
-    page = wire.encode("page", _page(mark, now_ms))
+    mine = {"tenant": tenant, "mark": mark}
+    page = wire.encode("page", {**blank("page"), **mine, "type": "mark", "published_at": now_ms})
     key = composite_key("mark", tenant)
     for topic in MAIL_RAW.values():
         for partition in range(topic.partitions):
             producer.produce(topic.name, page, key=key, partition=partition)
-    entry = wire.encode("directory_entry", _entry(mark, now_ms))
+    said = {**blank("directory_entry"), **mine, "kind": "mark", "recorded_at": now_ms}
+    entry = wire.encode("directory_entry", said)
     producer.produce(DIRECTORY.name, entry, key=key, partition=0)
     _confirmed(producer)
 
@@ -71,41 +74,3 @@ def _confirmed(producer: Producer) -> None:
         raise UnavailableError(
             "Kafka does not confirm records; see `rapport doctor`, then repeat the command"
         )
-
-
-def _page(mark: Mark, now_ms: int) -> Page:
-    return {
-        "tenant": mark["tenant"],
-        "connection": "",
-        "member": "",
-        "provider": "",
-        "stream": "",
-        "type": "mark",
-        "fetch": 0,
-        "published_at": now_ms,
-        "count": 0,
-        "key_id": "",
-        "sealed": b"",
-        "listing": None,
-        "range_from": None,
-        "range_to": None,
-        "mark": mark,
-    }
-
-
-def _entry(mark: Mark, now_ms: int) -> DirectoryEntry:
-    return {
-        "tenant": mark["tenant"],
-        "kind": "mark",
-        "id": "",
-        "name": "",
-        "customer": "",
-        "addresses": [],
-        "domains": [],
-        "member": "",
-        "contact": "",
-        "settings": "",
-        "recorded_at": now_ms,
-        "deleted": False,
-        "mark": mark,
-    }

@@ -16,28 +16,24 @@ from rapport_processors.mail.parse import ParsedMail, parse_mail
 from rapport_processors.matching import decide
 from rapport_schemas.records import Change, Copy, DirectoryEntry, MailFields
 from rapport_schemas.topics import Lane
+from rapport_schemas.wire import blank
 
 PEOPLE = ["ann@acme.com", "bob@acme.com", "x@kund.se", "y@kund.se", "z@stranger.example"]
 OWNERS = {"m1": "ann@acme.com", "m2": "bob@acme.com"}
 
 
 def entry(kind: str, id_: str, **fields: Any) -> DirectoryEntry:
-    base: dict[str, Any] = {
+    made: Any = {
+        **blank("directory_entry"),
         "tenant": TENANT,
         "kind": kind,
         "id": id_,
         "name": id_,
-        "customer": "",
-        "addresses": [],
-        "domains": [],
-        "member": "",
-        "contact": "",
-        "settings": "",
         "recorded_at": 1,
-        "deleted": False,
-        "mark": None,
+        **fields,
     }
-    return {**base, **fields}  # type: ignore[typeddict-item]
+    found: DirectoryEntry = made
+    return found
 
 
 def known(value: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from memory_keys import MemoryKeyRing
 from memory_state import MemoryStore
@@ -34,7 +35,7 @@ from rapport_schemas.records import (
 )
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import DIRECTORY, MAIL_RAW, ROUTED, Lane, composite_key
-from rapport_schemas.wire import Wire, decode_body, encode_body
+from rapport_schemas.wire import Wire, blank, decode_body, encode_body
 
 TENANT = "acme"
 NOW_MS = 1_790_000_000_000
@@ -140,21 +141,7 @@ class MemoryPipeline:
         for topic in MAIL_RAW.values():
             for partition in range(self.partitions):
                 self.append([OutRecord(topic.name, partition, b"mark", value)])
-        entry: DirectoryEntry = {
-            "tenant": TENANT,
-            "kind": "mark",
-            "id": "",
-            "name": "",
-            "customer": "",
-            "addresses": [],
-            "domains": [],
-            "member": "",
-            "contact": "",
-            "settings": "",
-            "recorded_at": 0,
-            "deleted": False,
-            "mark": mark,
-        }
+        entry: Any = {**blank("directory_entry"), "tenant": TENANT, "kind": "mark", "mark": mark}
         self.publish_entries([entry])
 
     def _inputs(self) -> list[tuple[str, Lane, tuple[str, int]]]:
@@ -268,24 +255,9 @@ class MemoryPipeline:
 
 
 def _page(**fields: object) -> Page:
-    page: dict[str, object] = {
-        "tenant": TENANT,
-        "connection": "",
-        "member": "",
-        "provider": "",
-        "stream": "",
-        "type": "changes",
-        "fetch": 0,
-        "published_at": NOW_MS,
-        "count": 0,
-        "key_id": "",
-        "sealed": b"",
-        "listing": None,
-        "range_from": None,
-        "range_to": None,
-        "mark": None,
-    }
-    return {**page, **fields}  # type: ignore[typeddict-item]
+    page: Any = {**blank("page"), "tenant": TENANT, "type": "changes", "published_at": NOW_MS, **fields}
+    found: Page = page
+    return found
 
 
 def mail(headers: str | bytes, **fields: object) -> MailFields:

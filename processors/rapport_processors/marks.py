@@ -4,7 +4,8 @@ A mark stands behind everything of every input partition. Weave collects it from
 partitions of both lanes and the directory; later rounds: weave's own partitions, both lanes), then sends it on to all
 partitions of `routed`. A round in which no partition sent labels or sweep slices since the round before proves that
 nothing caused by the inputs is under way, and the mark leaves for the sinks. Every partition sees the same words, so
-all decide alike. State: group `m`+mark; row empty: round and dirty; other rows: who was heard in which round.
+all decide alike, or, where a crash made a source say something else the second time, a partition that let the mark go
+answers for it. State: group `m`+mark; row empty: round and dirty; other rows: who was heard in which round.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from rapport_schemas.topics import Lane
 _SPACE = b"\0marks\0"
 _CLEAN, _DIRTY = b"\x00", b"\x01"
 _LANES = tuple(Lane)
+_REMEMBERED = 64
+"""Marks that left and are still answered for; a command waits for one at a time."""
 
 
 def expected_sources(round_: int, partitions: int) -> int:
@@ -49,6 +52,10 @@ def _group(mark_id: str) -> bytes:
     return group(_SPACE, b"m", blake2b(mark_id.encode(), digest_size=HASH_BYTES).digest())
 
 
+def _left() -> bytes:
+    return group(_SPACE, b"l", bytes(HASH_BYTES))
+
+
 def _index() -> bytes:
     return group(_SPACE, b"o", bytes(HASH_BYTES))
 
@@ -71,12 +78,17 @@ class Marks:
                 self._state.put(rows, b"", _Open(open_.round, True, open_.tenant, open_.id).encode())
 
     def heard(self, mark: Mark, bundles: Bundles) -> Mark | None:
-        """Takes one source's word. Returns the mark when it may leave for the sinks, else None."""
+        """Takes one source's word. Returns the mark when it may leave for the sinks, else None.
+
+        Words may come twice and in any order: another partition's next round may be heard before the first word of this.
+        """
         rows = _group(mark["id"])
         value = self._state.get(rows)
         if value is None:
-            if mark["round"] > 0:
-                return None  # a repeat of a mark that left already
+            left = self._state.get(_left(), mark["id"].encode())
+            if left is not None:
+                self._answer(mark, left, bundles)
+                return None
             open_ = _Open(0, True, mark["tenant"], mark["id"])
             self._state.put(_index(), mark["id"].encode(), b"")
             self._state.put(rows, b"", open_.encode())
@@ -85,6 +97,22 @@ class Marks:
         word = mark["round"].to_bytes(4, "big") + mark["source"].encode()
         self._state.put(rows, word, _DIRTY if mark["dirty"] else _CLEAN)
         return self._advance(rows, open_, bundles)
+
+    def _answer(self, mark: Mark, left: bytes, bundles: Bundles) -> None:
+        """The mark left here, yet another partition is in a later round: a crash made a source speak twice, and differently.
+
+        What was heard here was enough to let it go; the others get the words they wait for.
+        """
+        if mark["round"] > int.from_bytes(left[8:], "big"):
+            self._speak(mark["id"], mark["tenant"], mark["round"], bundles, dirty=False)
+            self._state.put(_left(), mark["id"].encode(), left[:8] + mark["round"].to_bytes(4, "big"))
+
+    def _speak(self, mark_id: str, tenant: str, round_: int, bundles: Bundles, *, dirty: bool) -> None:
+        for lane in _LANES:
+            source = f"weave/{lane}/{self._partition}"
+            bundles.mark(
+                lane, {"id": mark_id, "tenant": tenant, "round": round_, "source": source, "dirty": dirty}
+            )
 
     def _advance(self, rows: bytes, open_: _Open, bundles: Bundles) -> Mark | None:
         prefix = open_.round.to_bytes(4, "big")
@@ -101,18 +129,7 @@ class Marks:
                 "dirty": False,
             }
         following = open_.round + 1
-        for lane in _LANES:
-            source = f"weave/{lane}/{self._partition}"
-            bundles.mark(
-                lane,
-                {
-                    "id": open_.id,
-                    "tenant": open_.tenant,
-                    "round": following,
-                    "source": source,
-                    "dirty": open_.dirty,
-                },
-            )
+        self._speak(open_.id, open_.tenant, following, bundles, dirty=open_.dirty)
         advanced = _Open(following, False, open_.tenant, open_.id)
         self._state.put(rows, b"", advanced.encode())
         return self._advance(rows, advanced, bundles)
@@ -121,3 +138,9 @@ class Marks:
         for row in self._state.rows(rows):
             self._state.delete(rows, row)
         self._state.delete(_index(), open_.id.encode())
+        remembered = sorted((value, row) for row, value in self._state.rows(_left()).items())
+        newest = int.from_bytes(remembered[-1][0][:8], "big") if remembered else 0
+        said = (newest + 1).to_bytes(8, "big") + open_.round.to_bytes(4, "big")
+        self._state.put(_left(), open_.id.encode(), said)
+        for _, row in remembered[: max(0, len(remembered) - _REMEMBERED)]:
+            self._state.delete(_left(), row)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer.main
-from click import Command, Group
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from rapport.cli.root import app
 from rapport.settings import PREFIX, Settings
@@ -24,16 +24,23 @@ RULES = sorted(value for name, value in vars(Rule).items() if name.isupper())
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
-def commands(command: Command, name: str = "rapport") -> Iterator[str]:
+def commands(command: object, name: str = "rapport") -> Iterator[str]:
     """Every command that does something, by its whole name."""
-    if not isinstance(command, Group):
+    if not isinstance(command, TyperGroup):
         yield name
         return
     for part, inner in command.commands.items():
         yield from commands(inner, f"{name} {part}")
 
 
-COMMANDS = sorted(commands(typer.main.get_command(app)))
+COMMANDS = sorted(commands(get_command(app)))
+EXIT_CODES = sorted(
+    {
+        kind.exit_code
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.RapportError)
+    }
+)
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -60,9 +67,7 @@ def test_no_document_shows_a_command_that_is_none(path: Path) -> None:
         assert known or shown == "rapport is ready", shown
 
 
-@pytest.mark.parametrize(
-    "code", sorted({kind.exit_code for kind in vars(errors).values() if isinstance(kind, type)})
-)
+@pytest.mark.parametrize("code", EXIT_CODES)
 def test_every_exit_code_is_explained(code: int) -> None:
     assert f"\n| {code} |" in OPERATE
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 PARTITIONS = 8
 MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 _HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
 
 
 class Lane(StrEnum):
@@ -30,7 +29,6 @@ class Topic:
 
 
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-_STOPGAP_14_DAYS = {"cleanup.policy": "delete", "retention.ms": str(14 * _DAY_MS)}
 _COMPACT = {
     "cleanup.policy": "compact",
     "segment.ms": str(_HOUR_MS),
@@ -48,7 +46,8 @@ def _lanes(domain: str, schema: str, key: str, config: dict[str, str]) -> dict[L
 
 MAIL_RAW = _lanes("mail.raw", "page", "connection", _FOREVER)
 CALENDAR_RAW = _lanes("calendar.raw", "page", "connection", _FOREVER)
-ROUTED = _lanes("routed", "routed", "tenant, generation (partition set by shard)", _STOPGAP_14_DAYS)
+ROUTED = _lanes("routed", "routed", "tenant, generation (partition set by shard)", _FOREVER)
+"""Kept until records below weave's committed offset are trimmed: a time limit would lose mail while workers are down."""
 ITEMS = Topic(
     "rapport.items.v1", "item", "tenant, generation, item (partition set by shard)", config=_COMPACT
 )

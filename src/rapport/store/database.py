@@ -115,7 +115,7 @@ def _make_engine(url: URL) -> Engine:
         engine = create_engine(url, connect_args=arguments, pool_pre_ping=not sqlite_url)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise ConfigError(
-            "the driver for this PostgreSQL URL is not installed: pip install 'psycopg[binary]'"
+            "the driver for this PostgreSQL URL is not installed: install the locked requirements again (make setup)"
         ) from error
     if sqlite_url:
         event.listen(engine, "connect", _prepare_sqlite)

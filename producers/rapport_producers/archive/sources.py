@@ -74,7 +74,12 @@ class MboxArchive(Archive):
     def __init__(self, path: Path, folder: str = "") -> None:
         super().__init__(path)
         self._folder = folder
-        _require(path, path.is_file(), "a file")
+        _require(
+            path,
+            path.is_file(),
+            "a file",
+            "for a folder use `rapport ingest maildir` or `rapport ingest eml`",
+        )
         self.total = _stat(path).st_size
 
     def stream(self) -> str:
@@ -177,9 +182,14 @@ class MaildirArchive(FolderArchive):
     def __init__(self, path: Path, folder: str = "") -> None:
         super().__init__(path)
         self._root_folder = folder or "inbox"
-        _require(path, path.is_dir(), "a folder")
+        _require(
+            path, path.is_dir(), "a folder", "for a file use `rapport ingest mbox` or `rapport ingest eml`"
+        )
         if not any(self._message_folders()):
-            raise ConfigError(f"{path} is not a Maildir: there is no folder `cur` or `new` in it or below it")
+            raise ConfigError(
+                f"{path} is not a Maildir: there is no folder `cur` or `new` in it or below it; "
+                "for a folder of .eml files use `rapport ingest eml`"
+            )
 
     def _message_folders(self) -> Iterator[tuple[Path, str]]:
         for parent, names, _ in os.walk(self.path, onerror=_stop):
@@ -215,7 +225,7 @@ class EmlArchive(FolderArchive):
     def __init__(self, path: Path, folder: str = "") -> None:
         super().__init__(path)
         self._folder = folder
-        _require(path, path.exists(), "a file or folder")
+        _require(path, path.exists(), "a file or folder", "")
         if not self.entries():
             raise ConfigError(f"there is no .eml file in {path}; name another folder, or one file")
 
@@ -263,11 +273,11 @@ def _stat(path: Path) -> os.stat_result:
         raise unreadable(path, error) from error
 
 
-def _require(path: Path, right: bool, what: str) -> None:
+def _require(path: Path, right: bool, what: str, instead: str) -> None:
     if not path.exists():
         raise ConfigError(f"there is nothing at {path}: check the path")
     if not right:
-        raise ConfigError(f"{path} is not {what}")
+        raise ConfigError(f"{path} is not {what}; {instead}")
 
 
 def _stop(error: OSError) -> None:

@@ -9,7 +9,9 @@ import typer
 
 from rapport import logs
 from rapport.cli import dead_letters, demo, directory, ingest, people, results, services, status
-from rapport_core.errors import RapportError
+from rapport.local import instance
+from rapport.settings import load_settings
+from rapport_core.errors import RapportError, UnavailableError
 
 app = typer.Typer(
     name="rapport",
@@ -47,7 +49,22 @@ def main() -> None:
     try:
         app()
     except RapportError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the one place that speaks for all commands
+        print(f"error: {_sentence(error)}", file=sys.stderr)  # noqa: T201 - the one place that speaks for all commands
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _sentence(error: RapportError) -> str:
+    """What went wrong and what to do. Behind a service that is away there may be a full disk, which nothing else tells."""
+    if not isinstance(error, UnavailableError) or "is full" in str(error):
+        return str(error)
+    try:
+        home = load_settings().home
+    except RapportError:
+        return str(error)
+    return (
+        f"{error}; the disk under {home} is full: free some space first"
+        if instance.is_full(home)
+        else str(error)
+    )

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from rapport_core.errors import ConfigError, RapportError, UnavailableError
 _LOCK = "up.lock"
 _FILE = "instance.json"
 _LOCK_PATIENCE_SECONDS = 1.0
+_LEAST_FREE_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,14 @@ def make_private_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise folder_error(folder, error) from error
+
+
+def is_full(folder: Path) -> bool:
+    """Whether so little room is left under a folder that services stop there; False where nothing can be seen."""
+    try:
+        return shutil.disk_usage(folder).free < _LEAST_FREE_BYTES
+    except OSError:
+        return False
 
 
 def folder_error(folder: Path, error: OSError) -> RapportError:

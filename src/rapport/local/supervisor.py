@@ -28,7 +28,6 @@ _LONGEST_PAUSE_SECONDS = 30.0
 _STEADY_SECONDS = 60.0
 _PATIENCE = 3
 """A part that ended so often in a row is reported with its reason; while starting, that ends the start."""
-_LEAST_FREE_BYTES = 256 * 1024 * 1024
 
 Report = Callable[[str], None]
 
@@ -213,7 +212,7 @@ class Supervisor:
 
     def _explained(self, child: Child, code: int) -> str:
         advice = "see " + str(child.log)
-        if _free_bytes(self.settings.home) < _LEAST_FREE_BYTES:
+        if instance.is_full(self.settings.home):
             advice = f"the disk under {self.settings.home} is full: free some space"
         elif code == InvariantError.exit_code:
             advice = f"it stopped rather than damage anything; nothing is lost; {advice}"
@@ -244,13 +243,6 @@ class Supervisor:
         self._report(f"{child.name} did not end in time and was killed; nothing confirmed is lost")
 
 
-def _free_bytes(home: Path) -> int:
-    try:
-        return shutil.disk_usage(home).free
-    except OSError:
-        return 0
-
-
 def _check_space(home: Path) -> None:
-    if _free_bytes(home) < _LEAST_FREE_BYTES:
+    if instance.is_full(home):
         raise UnavailableError(f"the disk under {home} is full: free some space and start again")

@@ -157,7 +157,7 @@ def test_poison_is_set_aside_with_origin_and_reason_and_the_rest_goes_on(
     letters = [letter for key, letter in _dead(say).items() if key not in before]
     reasons = sorted(letter["reason"] for letter in letters)
     assert len(letters) == 6, reasons
-    assert {"no_header", "unreadable"} <= set(reasons)
+    assert {"no_headers", "unreadable"} <= set(reasons)
     live = MAIL_RAW[Lane.LIVE].name
     assert sum(letter["origin"].startswith(f"{live}:2:") for letter in letters) == 4, letters
     told = json.loads(say("status", "--json").is_done())["dead_letters"]

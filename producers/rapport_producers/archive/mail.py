@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 from rapport_core.errors import PoisonError
 from rapport_core.ids import HASH_BYTES
+from rapport_producers.archive.labels import gmail_labels, is_sent
 from rapport_producers.archive.mime import empty_line, mime_tree
 from rapport_schemas.records import MailFields
 
@@ -36,12 +37,20 @@ class MailText:
             header = header.replace(b"\r\n", b"\n")
         return blake2b(header.rstrip(b"\n"), digest_size=HASH_BYTES).digest()
 
+    def labels(self) -> list[str]:
+        """The labels Gmail gave it, where Google Takeout wrote them down."""
+        return gmail_labels(self.header)
+
     def fields(self, size: int, folder: str = "") -> MailFields:
-        """The mail as it is published. Raises PoisonError(`empty`, `no_header`) when there is no mail in it at all."""
+        """The mail as it is published. Raises PoisonError(`empty`, `no_headers`) when there is no mail in it at all.
+
+        A mail that says of itself that it was sent is of the folder `sent`, whatever the archive is said to be.
+        """
         if not self.header and not self.body:
             raise PoisonError("empty", "nothing stands where a message should")
         if not _FIELD.search(self.header):
-            raise PoisonError("no_header", "a message without a single header field")
+            raise PoisonError("no_headers", "a message without a single header field")
+        labels = self.labels()
         mime, preview = mime_tree(self.header, self.body)
         return {
             "headers": self.header,
@@ -49,8 +58,8 @@ class MailText:
             "preview": preview,
             "size": size,
             "provider_time": None,
-            "folder": folder,
-            "labels": [],
+            "folder": "sent" if is_sent(labels) else folder,
+            "labels": labels,
             "conversation": "",
         }
 

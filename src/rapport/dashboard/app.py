@@ -130,7 +130,9 @@ def _unavailable(request: Request, error: Exception) -> Response:
         problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
     else:
         problem = "A database behind this page does not answer. If it stays so, tell whoever runs Rapport."
-    return _problem(request, 503, problem, "Nothing is lost: collecting goes on, and the board comes back by itself.")
+    return _problem(
+        request, 503, problem, "Nothing is lost: collecting goes on, and the board comes back by itself."
+    )
 
 
 def _broken(request: Request, error: Exception) -> Response:
@@ -150,5 +152,7 @@ def _problem(request: Request, status: int, problem: str, hint: str = "") -> Res
     }
     headers = {"retry-after": _SECONDS_TO_RETRY} if status == 503 else {}
     if "hx-request" in request.headers:
-        headers["hx-redirect"] = address  # a problem is a page of its own, not a part of the one that is there
+        headers["hx-redirect"] = (
+            address  # a problem is a page of its own, not a part of the one that is there
+        )
     return page(request, "problem.html", values, status=status, headers=headers)

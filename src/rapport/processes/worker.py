@@ -18,7 +18,13 @@ from rapport_core.clock import SystemClock
 from rapport_core.errors import RapportError
 from rapport_processors.edge.app import Ports, WorkerApp
 
-_CHATTY = ("faust", "mode", "aiokafka", "rapport_processors.edge.consumer", "rapport_processors.edge.transport")
+_CHATTY = (
+    "faust",
+    "mode",
+    "aiokafka",
+    "rapport_processors.edge.consumer",
+    "rapport_processors.edge.transport",
+)
 """Loggers of Faust's services, which tell of every start and stop; ours speak through structlog."""
 _UNUSED_GROUP = "rapport-worker-reader"
 """Plain readers assign their partitions themselves and never commit; the client wants a name all the same."""

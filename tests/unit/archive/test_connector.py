@@ -154,7 +154,7 @@ def test_what_is_no_mail_goes_to_the_dead_letters_and_the_rest_goes_on(tmp_path:
     position = len(good)
     assert [(one["origin"], one["reason"]) for one in letters] == [
         (f"box:{position}", "empty"),
-        (f"box:{position + len(FROM) + 1}", "no_header"),
+        (f"box:{position + len(FROM) + 1}", "no_headers"),
     ]
     assert not any("secret" in str(one) for one in letters)
     run(log, MboxArchive(path), again=True)

@@ -47,7 +47,7 @@ def test_a_header_block_without_end_is_cut_at_a_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "reason"), [(b"", "empty"), (b"\r\n\n", "empty"), (b"only words\n\nx", "no_header")]
+    ("data", "reason"), [(b"", "empty"), (b"\r\n\n", "empty"), (b"only words\n\nx", "no_headers")]
 )
 def test_what_is_no_mail_at_all_is_poison(data: bytes, reason: str) -> None:
     """Nothing, or no header field: a dead letter."""

@@ -24,6 +24,7 @@ from rapport_core.errors import (
     UnavailableError,
 )
 from rapport_core.keys import KeyRing
+from rapport_producers.archive.labels import is_left_out
 from rapport_producers.archive.opening import TruncatedError
 from rapport_producers.archive.ordinals import Ordinals
 from rapport_producers.archive.position import Mark, NumberedMail, Position, Reading, position_from_json
@@ -112,6 +113,7 @@ def ingest(
     run = _Run(archive, owner, ledger, link, watch)
     known = None if again else run.known
     if known is not None and known.done and known.fingerprint and known.fingerprint == archive.fingerprint():
+        run.touch()
         return Outcome(read=known.count, before=known.count)
     return run.all(known)
 
@@ -144,11 +146,12 @@ class _Run:
             link.producer, link.wire, link.keys, clock=link.clock, owner=owner, topic=MAIL_RAW[Lane.BACKFILL]
         )
         self._pager = Pager()
-        self._first_run = ledger.connection is None
+        self._connection = ledger.connection
         self._fetch = self._reserved = ledger.last_fetch()
         self._start = self._saved = Position()
         self._saved_at = time.monotonic()
         self._outcome = Outcome()
+        self._left_out = 0
         self.known = known_position(ledger, self._stream, owner, link.keys)
 
     def all(self, known: Position | None) -> Outcome:
@@ -206,6 +209,9 @@ class _Run:
         if not mail.complete and not numbered.text.whole:
             self._outcome.held_back += 1
             return
+        if is_left_out(numbered.text.labels()):
+            self._left_out += 1
+            return
         try:
             change = _change(numbered)
         except PoisonError as poison:
@@ -248,12 +254,12 @@ class _Run:
     def _finish(self, position: Position) -> None:
         """Nothing above the last fetch number was used, so the final cursor gives the rest of the block back."""
         self._publisher.drain()
-        if position == self.known and not self._outcome.published:
-            return
-        self._register()
-        self._reserved = self._fetch
-        self._save(position)
-        self._publisher.drain()
+        if position != self.known or self._outcome.published:
+            self._register()
+            self._reserved = self._fetch
+            self._save(position)
+            self._publisher.drain()
+        self.touch()
 
     def _stopped(self) -> StoppedError:
         try:
@@ -268,24 +274,33 @@ class _Run:
             "run the same command again and it continues there"
         )
 
+    def touch(self) -> None:
+        """Writes down that a run has ended now; all else that the log knows of the connection stays."""
+        self._announce({**(self._connection or self._blank()), "last_sync": to_ms(self._link.clock.now())})
+        self._publisher.drain()
+
     def _register(self) -> None:
-        """The connection is known before its first page is."""
-        if not self._first_run:
-            return
-        self._first_run = False
-        owner, now = self._owner, to_ms(self._link.clock.now())
-        record: Connection = {
-            "tenant": owner.tenant,
-            "connection": owner.connection,
-            "member": owner.member,
-            "provider": owner.provider,
+        """The connection is known before its first page is; it counts as synced when a run has ended."""
+        if self._connection is None:
+            self._announce(self._blank())
+
+    def _blank(self) -> Connection:
+        return {
+            "tenant": self._owner.tenant,
+            "connection": self._owner.connection,
+            "member": self._owner.member,
+            "provider": self._owner.provider,
             "state": "connected",
             "settings": "{}",
-            "last_sync": now,
+            "last_sync": None,
             "oldest": None,
-            "updated_at": now,
+            "updated_at": 0,
         }
-        self._publisher.record(CONNECTIONS, composite_key(owner.tenant, owner.connection), record)
+
+    def _announce(self, connection: Connection) -> None:
+        self._connection = {**connection, "updated_at": to_ms(self._link.clock.now())}
+        key = composite_key(self._owner.tenant, self._owner.connection)
+        self._publisher.record(CONNECTIONS, key, self._connection)
 
     def _save(self, position: Position) -> None:
         owner = self._owner
@@ -321,7 +336,7 @@ class _Run:
 
     def _report(self, reading: Reading) -> None:
         outcome, archive = self._outcome, self._archive
-        outcome.read, outcome.skipped = reading.count + reading.unreadable, archive.skipped
+        outcome.read, outcome.skipped = reading.count + reading.unreadable, archive.skipped + self._left_out
         outcome.consumed, outcome.total = archive.consumed, archive.total
         self._watch(outcome)
 

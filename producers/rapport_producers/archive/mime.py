@@ -67,8 +67,11 @@ def empty_line(data: bytes, limit: int) -> tuple[int, int]:
     return (plain + 1, plain + 2) if plain >= 0 else (-1, -1)
 
 
-def header_value(header: bytes, lowered: bytes, name: bytes) -> bytes:
-    """The unfolded value of the first field `name` (lower case); `lowered` is `header.lower()`. Empty when absent."""
+def header_value(header: bytes, lowered: bytes, name: bytes, limit: int = _VALUE_BYTES) -> bytes:
+    """The unfolded value of the first field `name` (lower case); `lowered` is `header.lower()`. Empty when absent.
+
+    What stands behind `limit` bytes is cut off.
+    """
     wanted = name + b":"
     if lowered.startswith(wanted):
         start = len(wanted)
@@ -81,7 +84,7 @@ def header_value(header: bytes, lowered: bytes, name: bytes) -> bytes:
     while end >= 0 and header[end + 1 : end + 2] in (b" ", b"\t"):
         end = header.find(b"\n", end + 1)
     value = header[start : end if end >= 0 else len(header)]
-    return _FOLD.sub(b"", value[:_VALUE_BYTES]).strip()
+    return _FOLD.sub(b"", value[:limit]).strip()
 
 
 def _visit(tree: _Tree, header: bytes, body: bytes, default: str, depth: int) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rapport import logs
+from rapport.ingest_lock import only_reader
 from rapport.kafka import consumer, ensure_topics, producer, wire
 from rapport.settings import Endpoints, Settings, endpoints, load_settings
 from rapport.store import open_store
@@ -138,15 +139,20 @@ def _run(archive: Archive, order: _Order) -> None:
     where = endpoints(settings)
     owner = _owner(archive, order)
     ensure_topics(where)
-    with closing(consumer(where, _GROUP)) as reader:
-        ledger = _look_up(where, reader, owner)
-    with closing(open_store(settings, where)) as store:
-        link = Link(producer(where), wire(where), store.keys, SystemClock())
-        with _watching(archive.name) as watch:
-            outcome = ingest(archive, owner, ledger, link, again=order.again, watch=watch)
+    # What the log knows is looked up under the lock: two runs from one cursor would use the same fetch numbers.
+    with only_reader(settings.home, owner.tenant, owner.connection):
+        outcome = _ingest(archive, owner, order, settings, where)
     typer.echo(summary(archive.name, outcome))
     if order.wait:
         _wait(settings, order.tenant)
+
+
+def _ingest(archive: Archive, owner: Owner, order: _Order, settings: Settings, where: Endpoints) -> Outcome:
+    with closing(consumer(where, _GROUP)) as reader:
+        ledger = _look_up(where, reader, owner)
+    with closing(open_store(settings, where)) as store, _watching(archive.name) as watch:
+        link = Link(producer(where), wire(where), store.keys, SystemClock())
+        return ingest(archive, owner, ledger, link, again=order.again, watch=watch)
 
 
 def _owner(archive: Archive, order: _Order) -> Owner:

@@ -6,7 +6,6 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from rapport.kafka import is_reachable
@@ -118,8 +117,3 @@ def _environment(settings: Settings, found: Instance) -> dict[str, str]:
     }
     chosen = {PREFIX + name: value for name, value in ports.items() if value}
     return kept | to_environment(settings) | chosen | {"PYTHONUNBUFFERED": "1"}
-
-
-def run_folder(settings: Settings) -> Path:
-    """Where processes announce that they are ready."""
-    return settings.home / "run"

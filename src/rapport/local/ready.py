@@ -33,3 +33,11 @@ def ready_pid(settings: Settings, name: str) -> int | None:
         return int(ready_file(settings, name).read_text("utf-8"))
     except (OSError, ValueError):
         return None
+
+
+def forget_all(settings: Settings) -> None:
+    """Removes what an earlier run left. Locks stay: a command that runs may hold one, and would lose it with its file."""
+    folder = ready_file(settings, "").parent
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if file.suffix != ".lock":
+            file.unlink(missing_ok=True)

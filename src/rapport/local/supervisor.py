@@ -7,7 +7,6 @@ Supervisor(settings) as up:` returns when everything is ready and stops everythi
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from rapport.kafka import ensure_topics
-from rapport.local import instance, parts
+from rapport.local import instance, parts, ready
 from rapport.local.child import Child, how_it_ended
 from rapport.settings import Endpoints, Settings, endpoints
 from rapport_core.errors import ConfigError, InvariantError, RapportError, UnavailableError
@@ -133,7 +132,7 @@ class Supervisor:
         _check_space(home)
         self._lock = instance.take_lock(home)
         try:
-            shutil.rmtree(parts.run_folder(self.settings), ignore_errors=True)
+            ready.forget_all(self.settings)
             found = parts.choose(self.settings)
             instance.write(home, found)
             self._children = [

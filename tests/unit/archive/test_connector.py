@@ -48,7 +48,8 @@ def test_a_first_run_writes_connection_pages_and_a_finished_cursor(tmp_path: Pat
     connection = log.of(CONNECTIONS.name, "connection")
     assert [(one["state"], one["provider"], one["member"]) for one in connection] == [
         ("connected", "archive", "m1")
-    ]
+    ] * 2
+    assert [one["last_sync"] is None for one in connection] == [True, False]
     assert [(page["fetch"], page["count"], page["member"]) for page in log.pages()] == [
         (1, 200, "m1"),
         (2, 200, "m1"),
@@ -83,7 +84,8 @@ def test_the_second_run_publishes_nothing_and_does_not_read(tmp_path: Path) -> N
     archive = MboxArchive(path)
     outcome = run(log, archive)
     assert (outcome.read, outcome.before, outcome.published) == (2, 2, 0)
-    assert (len(log.records), archive.consumed) == (before, 0)
+    assert {topic for topic, _, _ in log.records[before:]} == {CONNECTIONS.name}
+    assert archive.consumed == 0
 
 
 def test_a_moved_and_touched_archive_is_read_but_not_published(tmp_path: Path) -> None:
@@ -345,8 +347,79 @@ def test_an_empty_archive_is_fine(tmp_path: Path) -> None:
     """It makes a connection without mail."""
     log, path = MemoryLog(), mbox(tmp_path / "box")
     assert run(log, MboxArchive(path)).read == 0
-    assert len(log.of(CONNECTIONS.name, "connection")) == 1
+    assert log.of(CONNECTIONS.name, "connection")[-1]["last_sync"] is not None
     assert run(log, MboxArchive(path)).published == 0
+
+
+def test_every_run_that_ends_says_when_and_changes_nothing_else(tmp_path: Path) -> None:
+    """With something new, with nothing new, and over whatever the newest record of the connection says."""
+    log, path = MemoryLog(), mbox(tmp_path / "box", 1)
+    run(log, MboxArchive(path))
+    for content in ((1,), (1, 2), (1, 2), (3,)):
+        newest = log.of(CONNECTIONS.name, "connection")[-1]
+        changed = {
+            **newest,
+            "settings": '{"match_by":"domain"}',
+            "state": "paused",
+            "last_sync": 1,
+            "oldest": 7,
+        }
+        record = (CONNECTIONS.name, b"acme\0archive-m1-box", log.wire.encode("connection", changed))
+        log.records.append(record)
+        before = len(log.records)
+        run(log, MboxArchive(mbox(path, *content)))
+        said = [topic for topic, _, _ in log.records[before:]].count(CONNECTIONS.name)
+        last = log.of(CONNECTIONS.name, "connection")[-1]
+        assert said == 1
+        assert last["last_sync"] == last["updated_at"] > 1_700_000_000_000
+        assert {**last, "last_sync": 1, "updated_at": 0} == {**changed, "updated_at": 0}
+
+
+def test_a_run_that_ends_early_does_not_count_as_synced(tmp_path: Path) -> None:
+    """The connection is known from its first page on; synced it is at the end."""
+    log = MemoryLog()
+    with contextlib.suppress(CrashError):
+        run(log, MboxArchive(mbox(tmp_path / "box", *range(450))), crash_after=12)
+    assert {one["last_sync"] for one in log.of(CONNECTIONS.name, "connection")} == {None}
+
+
+TAKEOUT = [
+    ("Inbox,Category Personal,Opened", "archive"),
+    ('=?UTF-8?Q?Skickat,Viktigt,"Kunder,_Nord"?=', "sent"),
+    ("=?UTF-8?Q?Skr=C3=A4ppost,Ol=C3=A4?=\n =?UTF-8?Q?st?=", None),
+    ("Inbox,Trash", None),
+    ("Entw\u00fcrfe", None),
+    ("Chats", None),
+    ("Spam reports,Old drafts,Chat rooms", "archive"),
+]
+
+
+def test_a_takeout_is_read_without_its_spam_trash_drafts_and_chats(tmp_path: Path) -> None:
+    """They are counted as left out, do not count as new the next time, and what comes after them is read."""
+    log, path = MemoryLog(), tmp_path / "box"
+    mails = [
+        FROM + f"X-GM-THRID: 1\nX-Gmail-Labels: {labels}\nSubject: {number}\n\ntext\n\n".encode()
+        for number, (labels, _) in enumerate(TAKEOUT)
+    ]
+    path.write_bytes(b"".join(mails))
+    outcome = run(log, MboxArchive(path, "archive"))
+    kept = [folder for _, folder in TAKEOUT if folder]
+    assert (outcome.read, outcome.published, outcome.skipped, outcome.dead) == (len(TAKEOUT), len(kept), 4, 0)
+    published = [change["mail"] for change in log.changes() if change["mail"]]
+    assert [mail["folder"] for mail in published] == kept
+    assert [mail["labels"] for mail in published] == [
+        ["Inbox", "Category Personal", "Opened"],
+        ["Skickat", "Viktigt", "Kunder, Nord"],
+        ["Spam reports", "Old drafts", "Chat rooms"],
+    ]
+    path.write_bytes(b"".join([*mails, mails[3].replace(b"Subject: 3", b"Subject: 9"), mails[0]]))
+    outcome = run(log, MboxArchive(path, "archive"))
+    assert (outcome.before, outcome.published, outcome.skipped, outcome.changed) == (
+        len(TAKEOUT),
+        1,
+        1,
+        False,
+    )
 
 
 def test_the_vendor_list_gives_all_its_copies() -> None:

@@ -74,7 +74,7 @@ def create_app(
     )
     app.state.parts = Parts(store, open_board, clock or SystemClock(), cookie)
     # Around everything, also around the page for faults: no answer leaves without its headers.
-    return Guard(app, store=store, cookie=cookie)
+    return Guard(app, store=store, cookie=cookie, on_fault=_fault)
 
 
 class _Static(StaticFiles):
@@ -118,21 +118,38 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _not_set_up(request: Request, error: Exception) -> Response:
-    """A tenant without a directory, above all: a person must do something, and the sentence says what."""
-    return _problem(request, 503, f"{str(error)[:1].upper()}{str(error)[1:]}.")
+    """A tenant without a directory, or a login that a database refuses: a person must do something."""
+    _log.warning("page_not_set_up", error=str(error))
+    others = "Rapport is not set up completely. Tell whoever runs it; the log of the dashboard says what is missing."
+    return _problem(request, 503, _told(request, error, others))
 
 
 def _unavailable(request: Request, error: Exception) -> Response:
-    """The exact cause is for those who can do something about it; it may name an address inside the house."""
     _log.warning("page_unavailable", error=str(error))
+    others = "A database behind this page does not answer. If it stays so, tell whoever runs Rapport."
+    return _problem(
+        request,
+        503,
+        _told(request, error, others),
+        "Nothing is lost: collecting goes on, and the board comes back by itself.",
+    )
+
+
+def _told(request: Request, error: Exception, others: str) -> str:
+    """The exact cause is for those who can do something about it: it may name an address inside the house."""
     signed_in = getattr(request.state, "signed_in", None)
     if signed_in is not None and signed_in.session.user.role == "admin":
-        problem = f"{str(error)[:1].upper()}{str(error)[1:]}."
-    else:
-        problem = "A database behind this page does not answer. If it stays so, tell whoever runs Rapport."
-    return _problem(
-        request, 503, problem, "Nothing is lost: collecting goes on, and the board comes back by itself."
-    )
+        return f"{str(error)[:1].upper()}{str(error)[1:]}."
+    return others
+
+
+def _fault(request: Request, error: Exception) -> Response:
+    """The page for what breaks before the application is reached, the same as within it."""
+    if isinstance(error, UnavailableError):
+        return _unavailable(request, error)
+    if isinstance(error, ConfigError):
+        return _not_set_up(request, error)
+    return _broken(request, error)
 
 
 def _broken(request: Request, error: Exception) -> Response:

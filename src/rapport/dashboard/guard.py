@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -48,13 +49,17 @@ class SignedIn:
     token: str
 
 
+FaultPage = Callable[[Request, Exception], Response]
+
+
 class Guard:
     """The outermost layer. Only `/login`, `/livez`, `/readyz` and `/static/` answer without a session."""
 
-    def __init__(self, app: ASGIApp, *, store: Store, cookie: str) -> None:
+    def __init__(self, app: ASGIApp, *, store: Store, cookie: str, on_fault: FaultPage) -> None:
         self.app = app
         self._store = store
         self._cookie = cookie
+        self._on_fault = on_fault
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, or passes on with `request.state.signed_in` set."""
@@ -71,7 +76,7 @@ class Guard:
             await send(message)
 
         try:
-            answer = await self._refusal(scope)
+            answer = await self._answer(scope)
             await (answer or self.app)(scope, receive, fenced)
         finally:
             # The path without its query: a query may hold what people searched for.
@@ -82,6 +87,14 @@ class Guard:
                 status=status,
                 ms=round((time.perf_counter() - started) * 1000, 1),
             )
+
+    async def _answer(self, scope: Scope) -> Response | None:
+        """Like `_refusal`, with a page where the store cannot be asked. Nobody is let in unknown."""
+        try:
+            return await self._refusal(scope)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the answer is a page with its headers
+            scope["state"] = {**scope.get("state", {}), "signed_in": None}
+            return self._on_fault(Request(scope), error)
 
     async def _refusal(self, scope: Scope) -> Response | None:
         """The answer that ends the request here; None lets it in."""

@@ -11,7 +11,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from fake_impact import FakeImpact, FakeItem
-from rapport_core.errors import UnavailableError
+from rapport.dashboard.guard import CONTENT_SECURITY_POLICY
+from rapport.store import Store
+from rapport_core.errors import ConfigError, UnavailableError
 from store_processes import HandClock
 
 SignIn = Callable[[str], TestClient]
@@ -266,6 +268,46 @@ def test_a_tenant_without_a_directory_is_told_to_load_one(sign_in: SignIn, impac
     answer = sign_in("admin").get("/")
     assert answer.status_code == 503
     assert "rapport directory load" in answer.text
+
+
+def test_a_refused_login_names_the_database_to_admins_only(sign_in: SignIn, impact: FakeImpact) -> None:
+    """The sentence for those who can correct it holds an address inside the house."""
+    impact.fail = ConfigError("ClickHouse at 10.0.0.7:8123 does not accept this user and password")
+    for who in ("admin", "manager", "member"):
+        answer = sign_in(who).get("/")
+        assert answer.status_code == 503
+        assert ("10.0.0.7" in answer.text) == (who == "admin")
+        assert ("whoever runs" in answer.text) == (who != "admin")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UnavailableError("the store at 10.0.0.8:5432 does not answer"), 503),
+        (ConfigError("the store at 10.0.0.8:5432 refuses"), 503),
+        (ValueError("10.0.0.8"), 500),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/login", "/chart.json", "/nothing"])
+def test_a_store_that_is_away_is_a_page_with_its_headers(
+    sign_in: SignIn, store: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, path: str
+) -> None:
+    """Nobody is known then, so nobody is told an address and nobody is let in; scripts and styles are there."""
+    client = sign_in("admin")
+
+    def away(_token: str) -> None:
+        raise error
+
+    monkeypatch.setattr(store.sessions, "find", away)
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert "10.0.0.8" not in answer.text
+    assert "<h1" in answer.text
+    assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert ("retry-after" in answer.headers) == (status == 503)
+    assert client.get("/static/rapport.css").status_code == 200
 
 
 def test_a_fault_is_a_page_with_its_headers(sign_in: SignIn, impact: FakeImpact) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from rapport_sinks.clickhouse.predicate import By, Direction
 from rapport_sinks.clickhouse.queries import CountsResult, CountsRow, ItemsPage
@@ -30,7 +31,7 @@ def print_counts(result: CountsResult, by: By, days: int = DEFAULT_DAYS) -> None
     window = result["window"]
     zone = ZoneInfo(window["timezone"])
     table = Table(box=None, pad_edge=False, caption_justify="left")
-    table.add_column(by.value, overflow="ellipsis", no_wrap=True)
+    table.add_column(by.value)
     for name in ("emails", "sent", "recvd", "meet.", "convs"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("last", no_wrap=True)
@@ -41,7 +42,7 @@ def print_counts(result: CountsResult, by: By, days: int = DEFAULT_DAYS) -> None
         table.add_row(*_cells(row, by, zone))
     total = result["total"]
     numbers = [str(total[name]) for name in ("emails", "sent", "received", "meetings", "conversations")]
-    table.add_row("[bold]all, each once[/]", *(f"[bold]{number}[/]" for number in numbers))
+    table.add_row(_giving_way("all, each once", "bold"), *(f"[bold]{number}[/]" for number in numbers))
     out.print(
         f"{days} days, {_local(window['from'], zone)} to {_local(window['to'], zone)}, {window['timezone']}"
     )
@@ -58,12 +59,12 @@ def print_items(page: ItemsPage) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("at", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_column("author", overflow="ellipsis", no_wrap=True, max_width=22)
-    table.add_column("subject", overflow="ellipsis", no_wrap=True)
+    table.add_column("author", max_width=22)
+    table.add_column("subject")
     for item in page["items"]:
         at = _local(item["at"], zone) if item["at"] else ""
         table.add_row(
-            at, _ARROWS.get(item["direction"], "◦"), escape(item["author"]), escape(item["subject"])
+            at, _ARROWS.get(item["direction"], "◦"), _giving_way(item["author"]), _giving_way(item["subject"])
         )
     if page["items"]:
         out.print(table)
@@ -83,13 +84,21 @@ def print_threads(threads: Sequence[Sequence[str]], unreadable: int) -> None:
         out.print(f"{unreadable} records could not be read: rapport dlq list says which.")
 
 
-def _cells(row: CountsRow, by: By, zone: ZoneInfo) -> list[str]:
-    cells = [escape(row["name"])]
+def _cells(row: CountsRow, by: By, zone: ZoneInfo) -> list[RenderableType]:
+    cells: list[RenderableType] = [_giving_way(row["name"])]
     cells += [str(row[name]) for name in ("emails", "sent", "received", "meetings", "conversations")]
     cells.append(_local_day(row["last_interaction"], zone))
     if by is not By.MEMBER:
         cells.append(_local_day(row["last_email_reply"], zone))
     return cells
+
+
+def _giving_way(text: str, style: str = "") -> Text:
+    """Text on one line that is cut where the table is too wide.
+
+    Its column must not be `no_wrap`: rich takes room from columns that may wrap first, and only then from the others.
+    """
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
 def _local(instant: str, zone: ZoneInfo) -> str:

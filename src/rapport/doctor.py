@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import shutil
 import urllib.error
 import urllib.request
@@ -27,7 +28,8 @@ from rapport.local import instance
 from rapport.local import kafka as local_kafka
 from rapport.settings import Endpoints, Settings, endpoints
 from rapport.store import open_store
-from rapport_core.errors import RapportError, UnavailableError
+from rapport.store.database import Database
+from rapport_core.errors import ConfigError, RapportError, UnavailableError
 from rapport_schemas.topics import CATALOGUE, SINK_GROUP, WORKERS_GROUP
 
 _SECONDS = 10.0
@@ -97,11 +99,19 @@ def _java() -> str:
 
 
 def _disk(home: Path) -> str:
-    instance.make_private_folder(home)
-    free = shutil.disk_usage(home).free
+    """Looks at the folder, or at the one in which it would be made: an examination changes nothing."""
+    there = next(place for place in (home.absolute(), *home.absolute().parents) if place.exists())
+    if home.exists():
+        instance.make_private_folder(home)
+    elif not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise ConfigError(
+            f"{home} cannot be made, because {there} cannot be written: choose another folder with RAPPORT_HOME"
+        )
+    free = shutil.disk_usage(there).free
     if free < _LEAST_FREE_BYTES:
         raise UnavailableError(f"only {free // 1024**2} MiB are free under {home}: free some space")
-    return f"{free / 1024**3:.0f} GiB free under {home}"
+    made = "" if home.exists() else ", which the first start makes"
+    return f"{free / 1024**3:.0f} GiB free under {home}{made}"
 
 
 def _kafka(where: Endpoints) -> str:
@@ -143,6 +153,9 @@ def _clickhouse(address: str) -> str:
 
 
 def _store(settings: Settings, where: Endpoints) -> str:
+    file = Database(where.store).file
+    if file is not None and not file.exists():
+        raise UnavailableError(f"there is no store at {file} yet: rapport up makes it")
     open_store(settings, where).close()
     return f"opens with its master key ({where.store.partition(':')[0]})"
 

@@ -10,6 +10,9 @@ import structlog
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+_CHATTY = ("alembic", "uvicorn")
+"""Libraries that tell of every start at `info`; what they warn of is kept."""
+
 
 def configure(level: str = "info", **context: object) -> None:
     """Sends structlog's and the standard library's records to stderr. `context` is bound to every record.
@@ -40,6 +43,8 @@ def configure(level: str = "info", **context: object) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
 
 
 def _shared_processors() -> list[Any]:

@@ -1,0 +1,52 @@
+"""What `rapport doctor` looks at, and that it only looks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rapport.doctor import Finding, examine
+from rapport.settings import Settings
+
+
+def findings(home: Path, **settings: Any) -> dict[str, Finding]:
+    return {found.part: found for found in examine(Settings(home=home, **settings))}
+
+
+def test_it_makes_no_home(tmp_path: Path) -> None:
+    """A look at an instance that never was leaves nothing behind, and says that there is room for one."""
+    found = findings(tmp_path / "deep" / "home")
+    assert found["disk"].is_fine
+    assert "which the first start makes" in found["disk"].text
+    assert "start it with rapport up" in found["services"].text
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_makes_no_store(tmp_path: Path) -> None:
+    """Also where Kafka and ClickHouse are said to be elsewhere."""
+    home = tmp_path / "home"
+    found = findings(home, kafka="127.0.0.1:1", clickhouse="http://u:p@127.0.0.1:1/rapport")
+    assert not found["store"].is_fine
+    assert "rapport up makes it" in found["store"].text
+    assert not home.exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_home_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """The sentence says what to do."""
+    tmp_path.chmod(0o500)
+    try:
+        found = findings(tmp_path / "home")
+    finally:
+        tmp_path.chmod(0o700)
+    assert not found["disk"].is_fine
+    assert "choose another folder with RAPPORT_HOME" in found["disk"].text
+
+
+def test_a_home_below_a_file_cannot_be_made(tmp_path: Path) -> None:
+    """Whoever asks."""
+    (tmp_path / "file").write_text("x")
+    assert not findings(tmp_path / "file" / "home")["disk"].is_fine

@@ -6,7 +6,7 @@ A bundle becomes as few Kafka records as fit the broker's limit: cost is per rec
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from rapport_core.ids import partition_of
 from rapport_core.keys import KeyRing
@@ -17,7 +17,24 @@ from rapport_schemas.topics import PARTITIONS, ROUTED, Lane, composite_key
 from rapport_schemas.wire import Wire, encode_body, tagged
 
 _MAX_BODY_BYTES = 400_000
-_COPY_BYTES, _PERSON_BYTES, _CLAIM_BYTES, _PAIR_BYTES = 600, 80, 36, 36
+_COPY_BYTES, _PERSON_BYTES, _CLAIM_BYTES, _PAIR_BYTES = 600, 16, 36, 36
+_TEXTS: tuple[
+    Literal["message_id", "header_id", "author", "author_name", "subject", "base_subject", "preview"], ...
+] = (
+    "message_id",
+    "header_id",
+    "author",
+    "author_name",
+    "subject",
+    "base_subject",
+    "preview",
+)
+"""What a header can make long; a record that is larger than the broker takes would stop its partition for good."""
+
+
+def _bytes(text: str) -> int:
+    """No less than the text's UTF-8 takes, without encoding it."""
+    return len(text) if text.isascii() else 4 * len(text)
 
 
 def _empty() -> RoutedBody:
@@ -74,8 +91,9 @@ class Bundles:
         message = copy["message"]
         size = _COPY_BYTES
         if message is not None:
-            size += _PERSON_BYTES * len(message["people"]) + 4 * (
-                len(message["subject"]) + len(message["preview"])
+            size += sum(_bytes(message[name]) for name in _TEXTS)
+            size += sum(
+                _PERSON_BYTES + _bytes(one["name"]) + _bytes(one["address"]) for one in message["people"]
             )
         bundle = self._target(tenant, gen, partition_of(copy["id"], self._partitions))
         bundle.room(size)["copies"].append(copy)

@@ -3,24 +3,51 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
-from rapport_core.ids import keyed_hash
+from rapport_core.ids import HASH_BYTES, keyed_hash
 from rapport_core.keys import TenantKeys
 from rapport_processors.model import Decision, Message
-from rapport_schemas.records import Item, ItemBody, Origin
+from rapport_schemas.records import Copy, Item, ItemBody, Origin
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import composite_key
 from rapport_schemas.wire import blank, encode_body, tagged
 
 _NO_TIME = "none"
+_Value = TypeVar("_Value")
+_PEOPLE_CHARS, _COPIES_CHARS, _REASON_CHARS, _ENTRY_CHARS = 200_000, 100_000, 50_000, 8
+_MOST_HASHES = 8_000
+"""Copies of one message add up without end, a Kafka record does not: these keep the largest item below its limit."""
 
 
 def item_id(keys: TenantKeys, message: Message) -> str:
     """The public id: 32 hex digits of (tenant by its key, id, author, the group's earliest date)."""
-    earliest = _NO_TIME if message.earliest_ms is None else str(message.earliest_ms)
-    return keyed_hash(keys.hash, "item", message.identity, message.author, earliest).hex()
+    return _id_of(keys, message.identity, message.author, message.earliest_ms)
+
+
+def _id_of(keys: TenantKeys, identity: str, author: str, earliest_ms: int | None) -> str:
+    earliest = _NO_TIME if earliest_ms is None else str(earliest_ms)
+    return keyed_hash(keys.hash, "item", identity, author, earliest).hex()
+
+
+def possible_ids(keys: TenantKeys, copies: Iterable[Copy]) -> dict[str, str]:
+    """Every id that a message made of some of these copies can have, with the key of a copy it would hold.
+
+    An id is made of an author and the earliest date of its group: a copy's own, or that of one without an author that
+    joined it, or none while no dated copy was there. Nearly always there is one, that of the message itself.
+    """
+    contents = [(copy["key"], copy["message"]) for copy in copies if copy["message"]]
+    found: dict[str, str] = {}
+    for key, content in contents:
+        identity = content["message_id"] or content["fallback_id"]
+        author = "" if content["author_hidden"] else content["author"]
+        found.setdefault(_id_of(keys, identity, author, content["date"]), key)
+        if content["author_hidden"]:
+            for writer in {other["author"] for _, other in contents if not other["author_hidden"]}:
+                found.setdefault(_id_of(keys, identity, writer, content["date"]), key)
+    return found
 
 
 def _origin(message: Message) -> Origin | None:
@@ -49,10 +76,26 @@ def body_of(message: Message, decision: Decision) -> ItemBody:
         "preview": message.preview,
         "author": message.author,
         "author_name": message.author_name,
-        "people": list(message.people),
-        "copies": [copy["key"] for copy in message.copies],
-        "reason": json.dumps(decision.reason, sort_keys=True, ensure_ascii=False) if decision.reason else "",
+        "people": _fitting(message.people, _PEOPLE_CHARS, lambda one: len(one["name"]) + len(one["address"])),
+        "copies": _fitting([copy["key"] for copy in message.copies], _COPIES_CHARS, len),
+        "reason": _reason(decision),
     }
+
+
+def _fitting(values: Iterable[_Value], most: int, length: Callable[[_Value], int]) -> list[_Value]:
+    """As many as a record can hold; every number and decision was made from all of them."""
+    kept: list[_Value] = []
+    for value in values:
+        most -= length(value) + _ENTRY_CHARS
+        if most < 0:
+            break
+        kept.append(value)
+    return kept
+
+
+def _reason(decision: Decision) -> str:
+    said = json.dumps(decision.reason, sort_keys=True, ensure_ascii=False) if decision.reason else ""
+    return said if len(said) <= _REASON_CHARS else ""
 
 
 def item_of(
@@ -82,8 +125,10 @@ def item_of(
         "redirect": None,
         "assignment": 0,
         "origin": _origin(message),
-        "id_hashes": [keyed_hash(keys.hash, "message-id", id_) for id_ in _message_ids(message)],
-        "address_hashes": [keyed_hash(keys.hash, "address", address) for address in addresses],
+        "id_hashes": [
+            keyed_hash(keys.hash, "message-id", id_) for id_ in _message_ids(message)[:_MOST_HASHES]
+        ],
+        "address_hashes": [keyed_hash(keys.hash, "address", address) for address in addresses[:_MOST_HASHES]],
         "sealed": b"",
         "mark": None,
     }
@@ -93,6 +138,11 @@ def item_of(
     item["assignment"] = assignment
     item["sealed"] = seal(keys.seal, body, composite_key("item", tenant, public_id))
     return item, digest
+
+
+def digest_of_deletion(redirect: str | None) -> bytes:
+    """The digest of all that a deletion says."""
+    return blake2b(f"deleted {redirect or ''}".encode(), digest_size=HASH_BYTES).digest()
 
 
 def deletion(tenant: str, gen: int, public_id: str, redirect: str | None, assignment: int) -> Item:

@@ -107,10 +107,6 @@ class RouteStage:
                 self._change(state, shared, index, change, bundles)
             except PoisonError as error:
                 outputs.append(self._dead(shared, index, error, now_ms))
-            except Exception as error:  # noqa: BLE001 - one unreadable mail must not end the worker
-                poison = PoisonError("unreadable", f"this mail could not be read ({type(error).__name__})")
-                _log.warning("mail_unreadable", origin=record.origin(index), error=type(error).__name__)
-                outputs.append(self._dead(shared, index, poison, now_ms))
 
     def _shared(self, page: Page, record: InRecord, assignment: int) -> _PageContext:
         hash_key = self._keys.tenant_keys(page["tenant"]).hash
@@ -147,6 +143,8 @@ class RouteStage:
         mail = self._newest_fields(shared, change, holding)
         if mail is not None:
             self._send(shared, index, change["provider_id"], mail, holding, bundles)
+        if change["mail"] is not None and shared.page["fetch"] < holding["fetch"]:
+            self._overtaken(shared, index, change["provider_id"], change["mail"], holding, bundles)
         state.put(rows, row, encode_body("holding", holding))
 
     def _newest_fields(self, shared: _PageContext, change: Change, holding: Holding) -> MailFields | None:
@@ -172,7 +170,7 @@ class RouteStage:
         bundles: Bundles,
     ) -> None:
         """Passes the copy and its claims on, and notes in the holding what was sent."""
-        parsed = parse_mail(mail)
+        parsed = _parsed(mail)
         gone = holdings.gone(holding)
         holding["revision"] += 1
         copy = self._copy(shared, index, provider_id, parsed, gone)
@@ -183,6 +181,26 @@ class RouteStage:
         bundles.copy(tenant, gen, copy)
         self._claims(shared, parsed, copy, bundles)
         holding["gone"], holding["id"] = gone, copy["id"]
+
+    def _overtaken(
+        self,
+        shared: _PageContext,
+        index: int,
+        provider_id: str,
+        mail: MailFields,
+        holding: Holding,
+        bundles: Bundles,
+    ) -> None:
+        """An older version that comes late: its links hold all the same, and its copy, which a lost batch may have sent, not."""
+        if holdings.fields_digest(mail) == holding["digest"]:
+            return
+        parsed = _parsed(mail)
+        copy = self._copy(shared, index, provider_id, parsed, "moved")
+        self._claims(shared, parsed, copy, bundles)
+        if copy["id"] != holding["id"]:
+            holding["revision"] += 1
+            version = shared.assignment << _REVISION_BITS | holding["revision"]
+            bundles.copy(shared.page["tenant"], shared.gen, {**copy, "version": version, "message": None})
 
     def _kept_fields(self, holding: Holding, shared: _PageContext) -> MailFields | None:
         if holding["fields"] is None:
@@ -247,3 +265,14 @@ class RouteStage:
             parts = (shared.page["connection"], parsed.conversation_key)
             id_ = keyed_hash(shared.hash_key, "conversation", *parts)
             bundles.claim(tenant, gen, {"id": id_, "key": key, "arm": parsed.conversation_arms})
+
+
+def _parsed(mail: MailFields) -> ParsedMail:
+    """One unreadable mail must not end the worker; a failing disk or store must, or good mail would be put aside."""
+    try:
+        return parse_mail(mail)
+    except PoisonError:
+        raise
+    except Exception as error:
+        _log.warning("mail_unreadable", error=type(error).__name__)
+        raise PoisonError("unreadable", f"this mail could not be read ({type(error).__name__})") from error

@@ -12,7 +12,7 @@ from rapport_core.keys import KeyRing, TenantKeys
 from rapport_processors import sweeps, threads
 from rapport_processors.bundles import Bundles
 from rapport_processors.directory import TenantDirectory
-from rapport_processors.items import deletion, item_of
+from rapport_processors.items import deletion, digest_of_deletion, item_of, possible_ids
 from rapport_processors.mail.messages import group as group_messages
 from rapport_processors.marks import Marks
 from rapport_processors.matching import decide
@@ -41,6 +41,27 @@ class DirectoryView(Protocol):
         ...
 
 
+class _Decided:
+    """What was published of the items of one message id: digest, anchor, and under which assignment."""
+
+    def __init__(self, state: StateBatch, rows: bytes, assignment: int, *, again: bool) -> None:
+        self._state, self._rows, self._again = state, rows, again
+        self._assignment = assignment.to_bytes(8, "big")
+        self.before = {row.hex(): value for row, value in state.rows(rows).items()}
+
+    def anchor(self, item_id: str) -> bytes:
+        """The item's anchor as of then; empty for an item never published."""
+        return self.before.get(item_id, b"")[HASH_BYTES : 2 * HASH_BYTES]
+
+    def differs(self, item_id: str, digest: bytes, anchor: bytes) -> bool:
+        """Whether this has to be published; if so it is noted as done."""
+        known = self.before.get(item_id, b"")
+        if known[:HASH_BYTES] == digest and not (self._again and known[2 * HASH_BYTES :] != self._assignment):
+            return False
+        self._state.put(self._rows, bytes.fromhex(item_id), digest + anchor + self._assignment)
+        return True
+
+
 @dataclass(slots=True)
 class _Tenant:
     """What one batch knows of one generation of one tenant."""
@@ -49,7 +70,8 @@ class _Tenant:
     gen: int
     space: bytes
     keys: TenantKeys
-    touched: dict[bytes, None] = field(default_factory=dict)
+    touched: dict[bytes, bool] = field(default_factory=dict)
+    """Message ids to decide; True where a batch that was lost may have published something about them already."""
     relation: threads.Relation = field(default_factory=threads.Relation)
 
 
@@ -86,6 +108,7 @@ class WeaveBatch:
         self._slices = self._new_bundles(Lane.BACKFILL, source)
         self._marks = Marks(state, partition, self._partitions)
         self._tenants: dict[tuple[str, int], _Tenant] = {}
+        self._swept: set[tuple[str, int, bytes]] = set()
         self._outputs: list[OutRecord] = []
 
     def _new_bundles(self, lane: Lane, source: str) -> Bundles:
@@ -115,8 +138,10 @@ class WeaveBatch:
         self._finish()
         self._marks.cascaded(self._bundles.cascades | self._slices.cascades)
         left = [done for mark in marks if (done := self._marks.heard(mark, self._bundles))]
+        self._outputs.extend(
+            self._slices.records()
+        )  # before the words on marks, which stand behind everything
         self._outputs.extend(self._bundles.records())
-        self._outputs.extend(self._slices.records())
         for mark in left:
             self._outputs.extend(self._to_sinks(mark))
         return self._outputs
@@ -149,26 +174,32 @@ class WeaveBatch:
         for pair in body["labels"]:
             threads.label(self._state, tenant.space, pair["key"], pair["other"], tenant.relation)
         for after in body["redecide"]:
-            self._sweep(tenant, after)
+            self._sweep(tenant, after, again=routed["assignment"] != self._assignment)
 
     def _copy(self, tenant: _Tenant, copy: Copy) -> None:
         """Keeps the newest revision of a copy; an older one that was overtaken changes nothing."""
         rows = group(tenant.space, _COPIES, copy["id"])
         row = keyed_hash(tenant.keys.hash, "copy", copy["key"])
+        tenant.touched[copy["id"]] = True  # also when it is overtaken: a lost batch may have published it
         stored = self._state.get(rows, row)
         if stored is not None and self._open_copy(tenant, stored)["version"] >= copy["version"]:
             return
         plain = encode_body("copy", {**copy, "message": tagged("CopyMessage", copy["message"])})
         sealed = seal(tenant.keys.seal, plain, composite_key("state", tenant.id))
         self._state.put(rows, row, sealed)
-        tenant.touched[copy["id"]] = None
 
     def _open_copy(self, tenant: _Tenant, sealed: bytes) -> Copy:
         copy: Copy = decode_body("copy", unseal(tenant.keys.seal, sealed, composite_key("state", tenant.id)))
         return copy
 
-    def _sweep(self, tenant: _Tenant, after: bytes) -> None:
-        """One slice: the ids after the last one decided. Sends its continuation, or ends, or starts over."""
+    def _sweep(self, tenant: _Tenant, after: bytes, *, again: bool) -> None:
+        """One slice: the ids after the last one decided. Sends its continuation, or ends, or starts over.
+
+        `again`: it was sent under an earlier assignment, so a lost batch may have run it.
+        """
+        if (once := (tenant.id, tenant.gen, after)) in self._swept:
+            return  # a crash doubled it: every further one would double what it sends
+        self._swept.add(once)
         prefix = tenant.space + _COPIES
         start = prefix + after + b"\xff" * 32 if after else b""
         last = after
@@ -180,7 +211,7 @@ class WeaveBatch:
                     self._slices.redecide(tenant.id, tenant.gen, self._partition, last)
                     return
                 count, last = count + 1, digest
-                tenant.touched[digest] = None
+                tenant.touched[digest] = again or tenant.touched.get(digest, False)
         if sweeps.finished(self._state, tenant.id, tenant.gen):
             self._slices.redecide(tenant.id, tenant.gen, self._partition, b"")
 
@@ -188,8 +219,8 @@ class WeaveBatch:
         self._directory.catch_up(sweeps.floor(self._state))
         for tenant in self._tenants.values():
             self._spread(tenant)
-            for id_ in tenant.touched:
-                self._decide(tenant, id_)
+            for id_, again in tenant.touched.items():
+                self._decide(tenant, id_, again=again)
 
     def _spread(self, tenant: _Tenant) -> None:
         for key, other in tenant.relation.joins:
@@ -212,34 +243,36 @@ class WeaveBatch:
             OutRecord(topic, self._partition, composite_key(*key), self._wire.encode(schema, value))
         )
 
-    def _decide(self, tenant: _Tenant, id_: bytes) -> None:
-        """Derives the items of one message id again and publishes what differs from what was last published."""
+    def _decide(self, tenant: _Tenant, id_: bytes, *, again: bool) -> None:
+        """Derives the items of one message id again and publishes what differs from what was last published.
+
+        A batch that was lost may have published more than the state tells. So with `again`, what was not published
+        under this assignment counts as different; and every id that some part of the copies would have had, and the
+        whole has not, is said to be no item.
+        """
         directory = self._directory.tenant(tenant.id)
         copies = [
             self._open_copy(tenant, value)
             for value in self._state.rows(group(tenant.space, _COPIES, id_)).values()
         ]
-        messages = group_messages(copies, mail_removed=directory.settings.mail_removed)
-        decided = group(tenant.space, _DECIDED, id_)
-        before = self._state.rows(decided)
+        decided = _Decided(self._state, group(tenant.space, _DECIDED, id_), self._assignment, again=again)
         after: dict[str, Message] = {}
-        for message in messages:
+        for message in group_messages(copies, mail_removed=directory.settings.mail_removed):
             decision = decide(message, directory)
             item, digest = item_of(tenant.id, tenant.gen, tenant.keys, message, decision, self._assignment)
             after[item["item_id"]] = message
-            row = bytes.fromhex(item["item_id"])
-            if before.get(row, b"")[:HASH_BYTES] != digest:
-                self._state.put(decided, row, digest + self._anchor(tenant, message))
+            if decided.differs(item["item_id"], digest, self._anchor(tenant, message.copies[0]["key"])):
                 self._item(tenant, item)
-        for row, value in before.items():
-            if row.hex() not in after:
-                self._state.delete(decided, row)
-                redirect = self._successor(tenant, value[HASH_BYTES:], after)
-                self._item(tenant, deletion(tenant.id, tenant.gen, row.hex(), redirect, self._assignment))
+        possible = possible_ids(tenant.keys, copies)
+        for gone in sorted((possible.keys() | decided.before.keys()) - after.keys()):
+            anchor = decided.anchor(gone) or self._anchor(tenant, possible[gone])
+            redirect = self._successor(tenant, anchor, after)
+            if decided.differs(gone, digest_of_deletion(redirect), anchor):
+                self._item(tenant, deletion(tenant.id, tenant.gen, gone, redirect, self._assignment))
 
-    def _anchor(self, tenant: _Tenant, message: Message) -> bytes:
+    def _anchor(self, tenant: _Tenant, copy_key: str) -> bytes:
         """A copy by which a vanished item is found again in the item that took its place."""
-        return keyed_hash(tenant.keys.hash, "copy", message.copies[0]["key"])
+        return keyed_hash(tenant.keys.hash, "copy", copy_key)
 
     def _successor(self, tenant: _Tenant, anchor: bytes, after: dict[str, Message]) -> str | None:
         for item_id, message in after.items():

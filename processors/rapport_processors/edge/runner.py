@@ -152,11 +152,29 @@ class StageRunner:
         if not logged:
             return
         offsets = await _publish(outlet, [record for _, record in logged])
-        last = {partition: offset for (partition, _), offset in zip(logged, offsets, strict=True)}
+        placed: dict[int, list[int]] = {}
+        for (partition, _), offset in zip(logged, offsets, strict=True):
+            placed.setdefault(partition, []).append(offset)
         if self._owned.assignment is not assignment:
             return  # lost meanwhile: the next owner repeats the batch, and our changelog records are fenced off
-        for partition, offset in last.items():
-            self._store(partition).apply(changes[partition], Position(offset + 1, assignment.number))
+        for partition, its_offsets in placed.items():
+            self._apply(partition, changes[partition], its_offsets, assignment)
+
+    def _apply(
+        self, partition: int, changes: list[Change], offsets: list[int], assignment: Assignment
+    ) -> None:
+        """Moves the store on, if what we wrote stands directly behind it in the changelog.
+
+        What stands between is a successor's, who fenced us off before our rebalance told us, or our own written twice.
+        The store must not pass over it: ended here, the process reads it at its next start.
+        """
+        store = self._store(partition)
+        expected = store.position.next_offset
+        if offsets != list(range(expected, expected + len(offsets))):
+            raise InvariantError(
+                f"the changelog of partition {partition} holds records this worker did not write; it reads them again"
+            )
+        store.apply(changes, Position(offsets[-1] + 1, assignment.number))
 
     def _store(self, partition: int) -> RocksStore:
         store = self._owned.stores.get(partition)

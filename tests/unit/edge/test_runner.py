@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import stamina
@@ -44,13 +45,19 @@ class RecordingOutlet:
 
     def __init__(self, fail_at: int | None = None) -> None:
         self.calls: list[list[OutRecord]] = []
+        self.ends: defaultdict[tuple[str, int | None], int] = defaultdict(int)
         self._fail_at = fail_at
 
     async def publish(self, records: Sequence[OutRecord]) -> list[int]:
         if len(self.calls) == self._fail_at:
             raise PoisonError("oversize", "a record is too large")
         self.calls.append(list(records))
-        return [100 * len(self.calls) + index for index in range(len(records))]
+        return [self.append(one.topic, one.partition) for one in records]
+
+    def append(self, topic: str, partition: int | None) -> int:
+        """The offset of one more record."""
+        self.ends[topic, partition] += 1
+        return self.ends[topic, partition] - 1
 
 
 class FixedClock:
@@ -66,7 +73,13 @@ class _NoConsumer:
 @pytest.fixture
 def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StageRunner:
     """A runner whose recovery finds nothing to read: the broker's part has its own tests."""
-    monkeypatch.setattr(runner_module, "recover", lambda *_, **__: 0)
+
+    def level(*given: Any, **__: object) -> None:
+        stores, fences = given[-2:]
+        for partition, store in stores.items():
+            store.apply([], Position(fences[partition] + 1, store.position.assignment))
+
+    monkeypatch.setattr(runner_module, "recover", level)
     return StageRunner(
         CountingStage(),
         WEAVE_CHANGELOG,
@@ -95,7 +108,7 @@ def test_outputs_then_changelog_then_state(counting: StageRunner) -> None:
     assert [r.value for r in outputs] == [b"2/5"]
     assert [r.topic for r in changelog] == [WEAVE_CHANGELOG.name]
     assert owned(counting, 3).get(ROWS + b"n") == b"2"
-    assert owned(counting, 3).position == Position(301, 5)
+    assert owned(counting, 3).position == Position(2, 5)
     counting.close()
 
 
@@ -145,4 +158,16 @@ def test_a_broker_that_is_away_is_waited_for(counting: StageRunner) -> None:
         asyncio.run(counting.take_over(Assignment(5, frozenset({3})), outlet, lambda: True))
         asyncio.run(counting.handle(Lane.LIVE, [record(3, 0)], outlet))
     assert owned(counting, 3).get(ROWS + b"n") == b"1"
+    counting.close()
+
+
+def test_state_never_passes_over_what_a_successor_wrote(counting: StageRunner) -> None:
+    """A worker that was fenced off without knowing writes behind its successor: it ends, and reads what stands between."""
+    outlet = RecordingOutlet()
+    asyncio.run(counting.take_over(Assignment(5, frozenset({3})), outlet, lambda: True))
+    outlet.append(WEAVE_CHANGELOG.name, 3)
+    with pytest.raises(InvariantError):
+        asyncio.run(counting.handle(Lane.LIVE, [record(3, 0)], outlet))
+    assert owned(counting, 3).get(ROWS + b"n") is None
+    assert owned(counting, 3).position.next_offset == 1
     counting.close()

@@ -264,9 +264,11 @@ class WeaveBatch:
             if decided.differs(item["item_id"], digest, self._anchor(tenant, message.copies[0]["key"])):
                 self._item(tenant, item)
         possible = possible_ids(tenant.keys, copies)
-        for gone in sorted((possible.keys() | decided.before.keys()) - after.keys()):
+        without = sorted((possible.keys() | decided.before.keys()) - after.keys())
+        holders = self._holders(tenant, after) if without else {}
+        for gone in without:
             anchor = decided.anchor(gone) or self._anchor(tenant, possible[gone])
-            redirect = self._successor(tenant, anchor, after)
+            redirect = holders.get(anchor) or min(after, default=None)
             if decided.differs(gone, digest_of_deletion(redirect), anchor):
                 self._item(tenant, deletion(tenant.id, tenant.gen, gone, redirect, self._assignment))
 
@@ -274,11 +276,13 @@ class WeaveBatch:
         """A copy by which a vanished item is found again in the item that took its place."""
         return keyed_hash(tenant.keys.hash, "copy", copy_key)
 
-    def _successor(self, tenant: _Tenant, anchor: bytes, after: dict[str, Message]) -> str | None:
-        for item_id, message in after.items():
-            if any(keyed_hash(tenant.keys.hash, "copy", copy["key"]) == anchor for copy in message.copies):
-                return item_id
-        return min(after, default=None)
+    def _holders(self, tenant: _Tenant, after: dict[str, Message]) -> dict[bytes, str]:
+        """In which item each copy stands, by its anchor."""
+        return {
+            self._anchor(tenant, copy["key"]): item_id
+            for item_id, message in after.items()
+            for copy in message.copies
+        }
 
     def _item(self, tenant: _Tenant, item: Item) -> None:
         key = (tenant.id, tenant.gen, item["item_id"])

@@ -75,6 +75,7 @@ def show(holding: Holding, stream: bytes, change: Change, fetch: int) -> None:
     for index, earlier in enumerate(holding["shown"]):
         if earlier["stream"] == stream:
             if fetch >= earlier["fetch"]:
+                said["excluded"] = said["excluded"] if said["present"] else earlier["excluded"]
                 holding["shown"][index] = said
             return
     holding["shown"].append(said)
@@ -82,8 +83,9 @@ def show(holding: Holding, stream: bytes, change: Change, fetch: int) -> None:
 
 
 def gone(holding: Holding) -> str:
-    """Why the item is not held: empty (it is), `junk`, or `removed`."""
+    """Why the item is not held: empty (it is), `junk`, or `removed`. What was last in junk stays junk when it goes there."""
     present = [shown for shown in holding["shown"] if shown["present"]]
     if any(not shown["excluded"] for shown in present):
         return ""
-    return "junk" if any(shown["excluded"] in _JUNK for shown in present) else "removed"
+    last = present or [max(holding["shown"], key=lambda shown: shown["fetch"])]
+    return "junk" if any(shown["excluded"] in _JUNK for shown in last) else "removed"

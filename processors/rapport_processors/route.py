@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from rapport_core.errors import PoisonError
+from rapport_core.errors import InvariantError, PoisonError
 from rapport_core.ids import FIRST_GENERATION, keyed_hash
 from rapport_core.keys import KeyRing
 from rapport_processors import holdings
@@ -95,7 +95,7 @@ class RouteStage:
             raise PoisonError(
                 "unsupported_control", f"a page of type {page['type']} is not known to this version"
             )
-        key = self._keys.page_key(page["key_id"])
+        key = self._page_key(page["key_id"])
         if key is None:
             _log.info("erased_page_skipped", origin=record.origin())
             return
@@ -107,6 +107,12 @@ class RouteStage:
                 self._change(state, shared, index, change, bundles)
             except PoisonError as error:
                 outputs.append(self._dead(shared, index, error, now_ms))
+
+    def _page_key(self, key_id: str) -> bytes | None:
+        try:
+            return self._keys.page_key(key_id)
+        except InvariantError as error:
+            raise PoisonError("unknown_key", "a page names a key that this store never handed out") from error
 
     def _shared(self, page: Page, record: InRecord, assignment: int) -> _PageContext:
         hash_key = self._keys.tenant_keys(page["tenant"]).hash

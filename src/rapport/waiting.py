@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from uuid import uuid4
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message
 
 from rapport.kafka import producer as new_producer
 from rapport.kafka import wire as new_wire
@@ -14,7 +14,7 @@ from rapport.settings import Endpoints, Settings, endpoints
 from rapport_core.clock import SystemClock, to_ms
 from rapport_core.errors import UnavailableError
 from rapport_schemas.records import Mark
-from rapport_schemas.topics import DIRECTORY, ITEMS, MAIL_RAW, THREAD_ALIAS, composite_key
+from rapport_schemas.topics import DIRECTORY, ITEMS, MAIL_RAW, PARTITIONS, THREAD_ALIAS, composite_key
 from rapport_schemas.wire import blank
 from rapport_sinks.clickhouse.client import connect
 from rapport_sinks.clickhouse.queries import Impact
@@ -60,17 +60,20 @@ def _write_marks(where: Endpoints, tenant: str, mark_id: str) -> None:
     mine = {"tenant": tenant, "mark": mark}
     page = wire.encode("page", {**blank("page"), **mine, "type": "mark", "published_at": now_ms})
     key = composite_key("mark", tenant)
+    confirmed: list[Message] = []
+
+    def confirm(error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            confirmed.append(message)
+
     for topic in MAIL_RAW.values():
         for partition in range(topic.partitions):
-            producer.produce(topic.name, page, key=key, partition=partition)
+            producer.produce(topic.name, page, key=key, partition=partition, on_delivery=confirm)
     said = {**blank("directory_entry"), **mine, "kind": "mark", "recorded_at": now_ms}
     entry = wire.encode("directory_entry", said)
-    producer.produce(DIRECTORY.name, entry, key=key, partition=0)
-    _confirmed(producer)
-
-
-def _confirmed(producer: Producer) -> None:
-    if producer.flush(_DELIVERY_SECONDS) > 0:
+    producer.produce(DIRECTORY.name, entry, key=key, partition=0, on_delivery=confirm)
+    producer.flush(_DELIVERY_SECONDS)
+    if len(confirmed) < len(MAIL_RAW) * PARTITIONS + 1:
         raise UnavailableError(
             "Kafka does not confirm records; see `rapport doctor`, then repeat the command"
         )

@@ -267,6 +267,15 @@ def test_unreadable_mail_is_a_dead_letter_and_the_rest_of_its_page_goes_on() -> 
     assert len(outcome(pipeline)) == 1
 
 
+def test_a_page_with_an_unknown_key_is_a_dead_letter() -> None:
+    """One page that no key opens stops neither its partition nor anything else."""
+    pipeline = MemoryPipeline()
+    pipeline.publish_mail("box", "m1", [("a", fields((1, [], PEOPLE[0], PEOPLE[2], 1, "m1")))])
+    pipeline.keys.forget()
+    pipeline.run()
+    assert pipeline.dead() == ["unknown_key"]
+
+
 def test_pages_of_a_destroyed_key_are_skipped() -> None:
     """What was sealed under a destroyed key gives no item and is no error."""
     pipeline = MemoryPipeline()

@@ -31,3 +31,7 @@ class MemoryKeyRing:
 
     def destroy(self, key_id: str) -> None:
         self._page_keys[key_id] = None
+
+    def forget(self) -> None:
+        """As if another store had been put in place."""
+        self._page_keys.clear()

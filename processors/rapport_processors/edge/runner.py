@@ -125,6 +125,16 @@ class StageRunner:
     async def handle(self, lane: Lane, records: Sequence[InRecord], outlet: Outlet) -> None:
         """Processes one batch of any of the owned partitions; when it returns, everything is confirmed and stored."""
         assignment = self._owned.assignment
+        outputs, changes = await self._compute(lane, records, assignment)
+        if outputs:
+            await _publish(outlet, outputs)
+        await self._confirm_changes(assignment, changes, outlet)
+
+    @stamina.retry(on=UnavailableError, attempts=None, timeout=None, wait_max=10)
+    async def _compute(
+        self, lane: Lane, records: Sequence[InRecord], assignment: Assignment
+    ) -> tuple[list[OutRecord], dict[int, list[Change]]]:
+        """Outputs and changes in memory; from the beginning again while the store or the directory is away."""
         by_partition: dict[int, list[InRecord]] = {}
         for record in records:
             by_partition.setdefault(record.partition, []).append(record)
@@ -137,9 +147,7 @@ class StageRunner:
                 self._stage.process(state, lane, part, assignment=assignment.number, now_ms=now_ms)
             )
             changes[partition] = state.changes()
-        if outputs:
-            await _publish(outlet, outputs)
-        await self._confirm_changes(assignment, changes, outlet)
+        return outputs, changes
 
     async def _confirm_changes(
         self, assignment: Assignment, changes: dict[int, list[Change]], outlet: Outlet

@@ -11,7 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, Top
 from rapport.directory.records import bare
 from rapport.kafka import watermarks
 from rapport.topic_reader import waiting_records
-from rapport_core.errors import PoisonError, UnavailableError
+from rapport_core.errors import ConfigError, PoisonError, UnavailableError
 from rapport_processors.directory import Directory, TenantDirectory
 from rapport_schemas.topics import DIRECTORY
 from rapport_schemas.wire import Wire
@@ -96,9 +96,10 @@ class DirectoryFollower:
         self.position = max(self.position, offset + 1)
         try:
             return self._apply(message, offset)
-        except PoisonError as poison:
-            # Nobody but Rapport writes here. The rest of the directory must not stand still behind one broken record.
-            _log.error("directory_record_skipped", offset=offset, reason=poison.reason)
+        except (PoisonError, ConfigError) as error:
+            # Nobody but Rapport writes here, and it checks what it writes. One broken record must stop neither the rest
+            # of the directory nor other tenants; its subject stays as it was before.
+            _log.error("directory_record_skipped", offset=offset, error=type(error).__name__)
             return False
 
     def _apply(self, message: Message, offset: int) -> bool:

@@ -9,7 +9,7 @@ from directory_entries import TENANT, entry, tenant
 from fake_directory_topic import FakeTopic
 from rapport.directory import follow
 from rapport.directory.follow import DirectoryFollower
-from rapport_core.errors import ConfigError, UnavailableError
+from rapport_core.errors import UnavailableError
 from rapport_schemas.topics import composite_key
 from rapport_schemas.wire import Wire
 
@@ -104,10 +104,14 @@ def test_a_broken_record_is_passed_over(topic: FakeTopic, follower: DirectoryFol
     assert (ids(follower), follower.position) == (["p0"], 3)
 
 
-def test_settings_of_a_newer_program_stop_it(topic: FakeTopic, follower: DirectoryFollower) -> None:
+def test_settings_that_cannot_be_read_stop_nobody_else(topic: FakeTopic, follower: DirectoryFollower) -> None:
+    """The tenant keeps the settings it had; other tenants' workers are the same processes and go on."""
+    topic.add(tenant(match_by="domain"))
     topic.add(tenant(invented_later=True))
-    with pytest.raises(ConfigError, match="invented_later"):
-        follower.catch_up()
+    topic.add(entry("contact", "p0"))
+    follower.catch_up()
+    assert (ids(follower), follower.position) == (["p0"], 3)
+    assert follower.tenant(TENANT).settings.match_by == "domain"
 
 
 def test_a_passing_error_of_the_broker_is_waited_out(topic: FakeTopic, follower: DirectoryFollower) -> None:

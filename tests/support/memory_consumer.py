@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
 from rapport_sinks.clickhouse.batch import Partition, Record
 
@@ -81,6 +81,13 @@ class MemoryConsumer:
         self._on_assign, self._on_revoke = on_assign, on_revoke
         del on_lost
 
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        """Called from `on_assign`: says where to begin; without it the commits do."""
+        for tp in partitions:
+            part = Partition(tp.topic, tp.partition)
+            stored, _ = self._broker.committed.get(part, (0, ""))
+            self._positions[part] = 0 if tp.offset == OFFSET_BEGINNING else stored
+
     def poll(self, _seconds: float = 0) -> MemoryMessage | None:
         self._join()
         return next(iter(self._take(1)), None)
@@ -133,7 +140,7 @@ class MemoryConsumer:
             assert self._on_assign is not None
             self._on_assign(self, [TopicPartition(part.topic, part.number) for part in fresh])
             for part in fresh:
-                self._positions[part] = self._broker.committed.get(part, (0, ""))[0]
+                self._positions.setdefault(part, self._broker.committed.get(part, (0, ""))[0])
 
     def _take(self, wanted: int) -> list[MemoryMessage]:
         if self._broker.is_away:

@@ -15,10 +15,11 @@ from memory_consumer import MemoryBroker, MemoryConsumer
 from rapport_core.clock import from_ms
 from rapport_core.errors import UnavailableError
 from rapport_schemas.records import DeadLetter, Item, ThreadAlias
-from rapport_schemas.topics import ITEMS, THREAD_ALIAS
+from rapport_schemas.topics import DIRECTORY, ITEMS, THREAD_ALIAS
 from rapport_sinks.clickhouse.batch import Fence, Record
 from rapport_sinks.clickhouse.client import ClickHouse
 from rapport_sinks.clickhouse.dead import DeadLetters
+from rapport_sinks.clickhouse.migrate import identity
 from rapport_sinks.clickhouse.rows import is_live, open_body
 from rapport_sinks.clickhouse.sink import Sink
 from rapport_sinks.clickhouse.source import Source
@@ -105,7 +106,9 @@ class Bench:
     ) -> Sink:
         cuts = None if seed is None else random.Random(seed)
         return Sink(
-            source=Source(cast("Consumer", consumer or MemoryConsumer(self.broker, cuts))),
+            source=Source(
+                cast("Consumer", consumer or MemoryConsumer(self.broker, cuts)), identity(self.client)
+            ),
             writer=Writer(cast("ClickHouse", tables or self.client)),
             dead=cast("DeadLetters", self.letters),
             keys=KEYS,
@@ -182,5 +185,8 @@ def _key(record: Record) -> tuple[str, int, str]:
     if record.partition.topic == ITEMS.name:
         item = WIRE.decode("item", record.value)
         return item["tenant"], item["gen"], item["item_id"]
+    if record.partition.topic == DIRECTORY.name:
+        entry = WIRE.decode("directory_entry", record.value)
+        return f"{entry['tenant']} {entry['kind']}", 0, entry["id"]
     alias = WIRE.decode("thread_alias", record.value)
     return alias["tenant"], alias["gen"], alias["key"]

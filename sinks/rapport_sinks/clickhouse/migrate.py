@@ -11,7 +11,7 @@ from datetime import datetime
 from hashlib import sha256
 from importlib.resources import files
 
-from rapport_core.errors import ConfigError
+from rapport_core.errors import ConfigError, UnavailableError
 from rapport_sinks.clickhouse.client import ClickHouse, connect, database_of, in_database
 from rapport_sinks.clickhouse.tables import MIGRATIONS
 
@@ -57,6 +57,20 @@ def migrate(client: ClickHouse, now: datetime, steps: list[Step] | None = None) 
         client.command(step.sql.replace("${replicated}", replicated))
         client.insert(MIGRATIONS, [(step.file, step.number, step.checksum, now)])
     return len(todo)
+
+
+def identity(client: ClickHouse) -> str:
+    """What names the tables of a database: others, made after these were dropped or restored from a backup, differ.
+
+    It is the id that the server gave the first of them. Replicas agree on it, and nobody has to write it down.
+    """
+    rows = client.rows(
+        "SELECT toString(uuid) AS id FROM system.tables WHERE database = currentDatabase() AND name = {name:String}",
+        {"name": MIGRATIONS.name},
+    )
+    if not rows:
+        raise UnavailableError("the tables in ClickHouse went away: the sink makes them when it starts again")
+    return str(rows[0]["id"])
 
 
 def packaged_steps() -> list[Step]:

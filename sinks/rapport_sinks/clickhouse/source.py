@@ -1,13 +1,18 @@
-"""Records out of Kafka in batches, offsets back into it, and staying a member of the group while a service is gone."""
+"""Records out of Kafka in batches, offsets back into it, and staying a member of the group while a service is gone.
+
+An offset says how far *these* tables are, so every commit names them. A partition whose last commit names others, or
+none, is read from its beginning: the tables are new, and what stood in the old ones is gone. A crash on the way repeats
+that, partition by partition, until the first commit that names the new ones.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from rapport_core.errors import UnavailableError
 from rapport_schemas.topics import DIRECTORY, ITEMS, THREAD_ALIAS
@@ -29,7 +34,6 @@ _BATCH_SECONDS = 0.2
 _QUIET_SECONDS = 0.02
 _POLL_SECONDS = 0.5
 _REQUEST_SECONDS = 10.0
-_METADATA_PREFIX = "assignment="
 _NOT_OURS = frozenset(
     {
         KafkaError.ILLEGAL_GENERATION,
@@ -46,11 +50,36 @@ class LostPartitionError(Exception):
     """A commit came too late: another sink may own the partition and have gone on."""
 
 
-class Source:
-    """The sink's end of the consumer. Not thread-safe: one loop owns it."""
+class Committed(NamedTuple):
+    """What a commit says besides its offset: the highest assignment number before it, and which tables it is about."""
 
-    def __init__(self, consumer: Consumer, topics: Sequence[str] = TOPICS) -> None:
+    assignment: int
+    tables: str
+
+    def text(self) -> str:
+        """As it stands in the commit's metadata."""
+        return f"assignment={self.assignment} tables={self.tables}"
+
+
+def committed_from(metadata: str | None) -> Committed:
+    """The inverse of `text`; 0 and no tables for a partition never committed, or committed by another tool."""
+    found = dict(word.partition("=")[::2] for word in (metadata or "").split(" "))
+    number = found.get("assignment", "")
+    return Committed(int(number) if number.isascii() and number.isdigit() else 0, found.get("tables", ""))
+
+
+class Source:
+    """The sink's end of the consumer. Not thread-safe: one loop owns it.
+
+    Args:
+        consumer: of the sink's group, not subscribed yet.
+        tables: names the tables that the records go to; other tables have another name.
+        topics: what is read.
+    """
+
+    def __init__(self, consumer: Consumer, tables: str, topics: Sequence[str] = TOPICS) -> None:
         self._consumer = consumer
+        self._tables = tables
         self._held: list[Record] = []
         self._owned: set[Partition] = set()
         self._fence = Fence()
@@ -98,12 +127,9 @@ class Source:
         missing = [part for part in set(partitions) if part not in self._fence.highest]
         if missing:
             asked = [TopicPartition(part.topic, part.number) for part in missing]
-            try:
-                answers = self._consumer.committed(asked, timeout=_REQUEST_SECONDS)
-            except KafkaException as error:
-                raise _unavailable(error) from error
             self._fence.highest |= {
-                Partition(tp.topic, tp.partition): _assignment(tp.metadata) for tp in answers
+                part: said.assignment if said.tables == self._tables else 0
+                for part, said in self._committed(asked).items()
             }
         return self._fence.copy()
 
@@ -122,7 +148,9 @@ class Source:
 
     def _commit(self, next_offsets: dict[Partition, int], fence: Fence) -> None:
         offsets = [
-            TopicPartition(part.topic, part.number, offset, f"{_METADATA_PREFIX}{fence.highest.get(part, 0)}")
+            TopicPartition(
+                part.topic, part.number, offset, Committed(fence.highest.get(part, 0), self._tables).text()
+            )
             for part, offset in next_offsets.items()
         ]
         try:
@@ -151,11 +179,34 @@ class Source:
             self._held.append(record)
         return size
 
-    def _assigned(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        for part in _named(partitions):
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        said = self._committed(partitions)
+        for part in said:
             self._owned.add(part)
             # Another sink may have moved it on since we last had it: ask again.
             self._fence.highest.pop(part, None)
+        anew = {part for part, one in said.items() if one.tables != self._tables}
+        if not anew:
+            return  # the client goes on from the commits by itself
+        for place in partitions:
+            if Partition(place.topic, place.partition) in anew:
+                place.offset = OFFSET_BEGINNING
+        _LOG.info("partitions_read_from_their_beginning", partitions=len(anew))
+        consumer.assign(partitions)
+
+    def _committed(self, partitions: list[TopicPartition]) -> dict[Partition, Committed]:
+        """Raises UnavailableError when Kafka cannot say what was committed."""
+        if not partitions:
+            return {}
+        asked = [TopicPartition(place.topic, place.partition) for place in partitions]
+        try:
+            answers = self._consumer.committed(asked, timeout=_REQUEST_SECONDS)
+        except KafkaException as error:
+            raise _unavailable(error) from error
+        for answer in answers:
+            if answer.error is not None:
+                raise _unavailable(KafkaException(answer.error))
+        return {Partition(tp.topic, tp.partition): committed_from(tp.metadata) for tp in answers}
 
     def _revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:
         gone = set(_named(partitions))
@@ -175,12 +226,6 @@ def _record(message: Message) -> Record:
 
 def _named(partitions: Iterable[TopicPartition]) -> list[Partition]:
     return [Partition(tp.topic, tp.partition) for tp in partitions]
-
-
-def _assignment(metadata: str | None) -> int:
-    """What `commit` wrote; 0 for a partition never committed, or committed by another tool."""
-    text = (metadata or "").removeprefix(_METADATA_PREFIX)
-    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def _note(error: KafkaError) -> None:

@@ -19,7 +19,7 @@ from rapport_core.errors import RapportError, UnavailableError
 from rapport_schemas.topics import SINK_GROUP
 from rapport_sinks.clickhouse.client import ClickHouse
 from rapport_sinks.clickhouse.dead import DeadLetters
-from rapport_sinks.clickhouse.migrate import prepared
+from rapport_sinks.clickhouse.migrate import identity, prepared
 from rapport_sinks.clickhouse.sink import Sink
 from rapport_sinks.clickhouse.source import CONSUMER_SETTINGS, Source
 from rapport_sinks.clickhouse.writer import Writer
@@ -73,7 +73,7 @@ def _run(settings: Settings, stopping: threading.Event) -> None:
 def _sink(settings: Settings, where: Endpoints, store: Store, tables: ClickHouse) -> Sink:
     codec = wire(where)
     return Sink(
-        source=Source(consumer(where, SINK_GROUP, **CONSUMER_SETTINGS)),
+        source=Source(consumer(where, SINK_GROUP, **CONSUMER_SETTINGS), identity(tables)),
         writer=Writer(tables),
         dead=DeadLetters(producer(where), codec),
         keys=store.keys,

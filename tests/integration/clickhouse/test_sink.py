@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 from confluent_kafka import KafkaError
 
 from clickhouse import TestServer
 from item_records import alias, alias_record, entry, entry_record, gone, item, item_record, mark
-from memory_consumer import MemoryConsumer, MemoryMessage
+from memory_consumer import MemoryBroker, MemoryConsumer, MemoryMessage
 from rapport_core.errors import UnavailableError
 from rapport_schemas.topics import DIRECTORY, ITEMS
 from rapport_sinks.clickhouse.batch import Partition, Record
 from rapport_sinks.clickhouse.client import ClickHouse
 from rapport_sinks.clickhouse.lookups import MARKS_EXPECTED, Lookups
+from rapport_sinks.clickhouse.migrate import identity
 from sink_bench import Bench, Breakable, Crash, compacted, expected_aliases, expected_facts
 
 DAY_MS = 86_400_000
@@ -218,11 +220,12 @@ def test_the_fence_survives_a_restart(bench: Bench) -> None:
     """The highest assignment number of a partition stands in the commit: a late writer is still late tomorrow."""
     bench.broker.append(item_record(item("i1", {"subject": "new"}, assignment=7), 0))
     bench.run()
-    assert bench.broker.committed[Partition(ITEMS.name, 0)] == (1, "assignment=7")
+    seen = f"assignment=7 tables={identity(bench.client)}"
+    assert bench.broker.committed[Partition(ITEMS.name, 0)] == (1, seen)
     bench.broker.append(item_record(item("i1", {"subject": "late"}, assignment=6), 1))
     bench.run()
     assert {row[5] for row in bench.facts()} == {"new"}
-    assert bench.broker.committed[Partition(ITEMS.name, 0)] == (2, "assignment=7")
+    assert bench.broker.committed[Partition(ITEMS.name, 0)] == (2, seen)
 
 
 def test_a_bad_record_is_set_aside_and_the_rest_goes_on(bench: Bench) -> None:
@@ -331,4 +334,74 @@ def test_what_was_written_after_the_partition_was_lost_is_taken_back(bench: Benc
     sink = bench.sink(Interleaved(bench.client), late)
     lives = iter([False, True])
     sink.run(lambda: next(lives))
+    assert bench.facts() == bench.facts("thread_items") == expected_facts(bench.broker)
+
+
+def _life_before(broker: MemoryBroker, server: TestServer) -> None:
+    """Tables that were filled, and the log cleaned, before they were lost; assignment numbers had risen meanwhile."""
+    with server.database() as lost:
+        old = Bench(lost, broker)
+        broker.append(entry_record(entry("member", "m1", name="Mia"), 0), alias_record(alias("bb", "aa"), 0))
+        for offset in range(40):
+            newest = item(f"i{offset % 15}", at=BASE_MS + offset * DAY_MS, assignment=1 + offset // 10)
+            broker.append(item_record(newest, offset, offset % 3))
+        old.run(seed=1)
+        compacted(broker)
+        assert old.facts() == expected_facts(broker) != set()
+
+
+def test_new_tables_are_filled_from_the_beginning(server: TestServer) -> None:
+    """Whoever deletes the data gets it back: the commits of the group speak of tables that are no more."""
+    broker = MemoryBroker()
+    _life_before(broker, server)
+    with server.database() as tables:
+        bench = Bench(tables, broker)
+        assert broker.is_drained()
+        _until_filled(bench)
+        assert bench.aliases() == expected_aliases(broker)
+        assert bench.client.rows("SELECT name FROM subjects FINAL") == [{"name": "Mia"}]
+
+
+class _SmallCuts(random.Random):
+    """Some records at a time, so that a few dozen are many batches."""
+
+    def randint(self, _least: int, most: int) -> int:
+        return min(most, self.choice([0, 7]))
+
+
+@pytest.mark.parametrize("crash", [0, 1, 2, 4, 7, 11])
+def test_a_crash_while_new_tables_are_filled_loses_nothing(server: TestServer, crash: int) -> None:
+    """Wherever it comes: some partitions are committed for the new tables then, others not."""
+    broker = MemoryBroker()
+    _life_before(broker, server)
+    with server.database() as tables:
+        bench = Bench(tables, broker)
+        broken = Breakable(bench.client)
+        broken.break_after = crash
+        deadline = time.monotonic() + 30
+        with pytest.raises(Crash):
+            bench.sink(broken, MemoryConsumer(broker, _SmallCuts(crash))).run(
+                lambda: time.monotonic() > deadline
+            )
+        named = [identity(tables) in metadata for _, metadata in broker.committed.values()]
+        assert not all(named)
+        assert any(named) == (crash > 4)
+        _until_filled(bench)
+
+
+def test_the_same_tables_are_not_read_again(bench: Bench) -> None:
+    """A restart goes on where it was."""
+    bench.broker.append(item_record(item("i1"), 0))
+    bench.run()
+    looked = Breakable(bench.client)
+    polls = iter([False, False, True])
+    bench.sink(looked).run(lambda: next(polls))
+    assert looked.inserts == []
+
+
+def _until_filled(bench: Bench) -> None:
+    deadline = time.monotonic() + 30
+    bench.sink(seed=2).run(
+        lambda: time.monotonic() > deadline or bench.facts("thread_items") == expected_facts(bench.broker)
+    )
     assert bench.facts() == bench.facts("thread_items") == expected_facts(bench.broker)

@@ -32,7 +32,7 @@ def topic(kafka: str) -> str:
     return name
 
 
-def _source(kafka: str, topic: str, group: str) -> Source:
+def _source(kafka: str, topic: str, group: str, tables: str = "t1") -> Source:
     settings = {
         **CONSUMER_SETTINGS,
         "bootstrap.servers": kafka,
@@ -43,7 +43,7 @@ def _source(kafka: str, topic: str, group: str) -> Source:
         "session.timeout.ms": _POLL_MS,
         "heartbeat.interval.ms": 500,
     }
-    return Source(Consumer(settings), [topic])
+    return Source(Consumer(settings), tables, [topic])
 
 
 def _read(source: Source, wanted: int) -> list[Record]:
@@ -75,6 +75,35 @@ def test_another_process_goes_on_where_the_last_committed_with_the_fence_of_then
     ]
     assert successor.fence([first, second]).highest == {first: 41, second: 7}
     successor.close()
+
+
+def test_other_tables_are_filled_from_the_beginning_until_a_commit_names_them(kafka: str, topic: str) -> None:
+    """Partition by partition, whatever was committed for the tables before them, and over a crash between."""
+    group, first, second = uuid4().hex, Partition(topic, 0), Partition(topic, 1)
+    source = _source(kafka, topic, group)
+    _read(source, 600)
+    source.commit({first: 300, second: 300}, Fence({first: 41, second: 7}))
+    source.close()
+
+    crashed = _source(kafka, topic, group, "t2")
+    assert len(_read(crashed, 600)) == 600
+    assert crashed.fence([first, second]).highest == {first: 0, second: 0}
+    crashed.commit({first: 100}, Fence({first: 3}))
+    crashed.close()
+
+    successor = _source(kafka, topic, group, "t2")
+    places = sorted((record.partition, record.offset) for record in _read(successor, 500))
+    assert places == [(first, at) for at in range(100, 300)] + [(second, at) for at in range(300)]
+    assert successor.fence([first, second]).highest == {first: 3, second: 0}
+    successor.commit({first: 300, second: 300}, Fence({first: 41, second: 7}))
+    successor.close()
+    again = _source(kafka, topic, group, "t2")
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while not again.owned([Record(first, 0, None), Record(second, 0, None)]):
+        assert time.monotonic() < deadline
+        assert again.next_batch() == []
+    assert again.next_batch() == []
+    again.close()
 
 
 def test_a_sink_that_waits_stays_in_its_group(kafka: str, topic: str) -> None:

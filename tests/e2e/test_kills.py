@@ -67,7 +67,11 @@ def _everything_is_right(instance: RunningStack, made: GeneratedCompany) -> None
 
 
 def _is_alive(instance: RunningStack, name: str) -> bool:
-    return name in ("ingest", "kafka") or ready_pid(instance.settings, name) is not None
+    """Announced and running: one that was killed a moment ago has announced itself, too."""
+    if name in ("ingest", "kafka"):
+        return True
+    pid = ready_pid(instance.settings, name)
+    return pid is not None and psutil.pid_exists(pid)
 
 
 def _ingest_and_kill(instance: RunningStack, ingest: list[str], victim: str) -> None:
@@ -79,7 +83,10 @@ def _ingest_and_kill(instance: RunningStack, ingest: list[str], victim: str) -> 
         command, env=instance.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     wait_until(lambda: _raw_bytes(instance) > before or running.poll() is not None, seconds=120)
-    os.kill(running.pid if pid is None else pid, signal.SIGKILL)
+    if pid is None:
+        running.kill()
+    else:
+        os.kill(pid, signal.SIGKILL)
     running.communicate(timeout=200)
 
 

@@ -53,7 +53,8 @@ class Post:
         chance = self._rng.random()
         outside = letter.author.person.kind is not Kind.MEMBER
         munged = chance < 0.7 if outside else chance < 0.2
-        hidden = munged and letter.message_id is not None and self._rng.random() < 0.06
+        # A mail under another's id keeps its author: hidden, it would be one message with the other.
+        hidden = munged and letter.message_id is not None and self._rng.random() < 0.06 and letter.safe
         return [
             StoryCopy(owner, Way.LIST, group, munged=munged, author_hidden=hidden)
             for owner in group.subscribers

@@ -45,6 +45,8 @@ def empty() -> Holding:
         "gone": "",
         "shown": [],
         "fields": None,
+        "time": None,
+        "series": b"",
     }
 
 
@@ -71,6 +73,7 @@ def show(holding: Holding, stream: bytes, change: Change, fetch: int) -> None:
         "fetch": fetch,
         "present": change["op"] == "upsert",
         "excluded": mail["folder"] if mail and mail["folder"] in EXCLUDED_FOLDERS else "",
+        "at": None,
     }
     for index, earlier in enumerate(holding["shown"]):
         if earlier["stream"] == stream:

@@ -79,6 +79,11 @@ def body_of(message: Message, decision: Decision) -> ItemBody:
         "people": _fitting(message.people, _PEOPLE_CHARS, lambda one: len(one["name"]) + len(one["address"])),
         "copies": _fitting([copy["key"] for copy in message.copies], _COPIES_CHARS, len),
         "reason": _reason(decision),
+        "location": "",
+        "answers": [],
+        "all_day": False,
+        "private": False,
+        "series": "",
     }
 
 
@@ -131,6 +136,9 @@ def item_of(
         "address_hashes": [keyed_hash(keys.hash, "address", address) for address in addresses[:_MOST_HASHES]],
         "sealed": b"",
         "mark": None,
+        "ends": None,
+        "cancelled": False,
+        "declined_members": [],
     }
     body = encode_body("item_body", body_of(message, decision))
     plain = {**item, "origin": tagged("Origin", item["origin"])}

@@ -221,7 +221,9 @@ class RouteStage:
         if shared.page["provider"] == "archive":
             return
         keys = self._keys.tenant_keys(shared.page["tenant"])
-        body: PageBody = {"changes": [{"op": "upsert", "provider_id": "", "mail": mail}]}
+        body: PageBody = {
+            "changes": [{"op": "upsert", "provider_id": "", "mail": mail, "event": None, "at": None}]
+        }
         context = composite_key("state", shared.page["tenant"])
         holding["fields"] = seal(keys.seal, encode_body("page_body", body), context)
 
@@ -251,6 +253,8 @@ class RouteStage:
             "version": 0,
             "gone": gone,
             "message": message,
+            "meeting": None,
+            "gone_at": None,
         }
 
     @staticmethod

@@ -56,12 +56,47 @@ class MailFields(TypedDict):
     conversation: str
 
 
+class EventAttendee(TypedDict):
+    """One attendee as the calendar names it."""
+
+    address: str
+    name: str
+    kind: str
+    role: str
+    response: str
+
+
+class EventFields(TypedDict):
+    """One occurrence as one calendar holds it, complete. Times are dates, local times, or UTC with a Z."""
+
+    uid: str
+    original_start: str
+    series: str
+    start: str
+    end: str
+    status: str
+    kind: str
+    title: str
+    location: str
+    preview: str
+    organizer: str
+    organizer_name: str
+    attendees: list[EventAttendee]
+    owner_response: str
+    owner_organizes: bool
+    visibility: str
+    sequence: int | None
+    updated: int | None
+
+
 class Change(TypedDict):
     """One change of a page."""
 
     op: str
     provider_id: str
     mail: MailFields | None
+    event: EventFields | None
+    at: int | None
 
 
 class PageBody(TypedDict):
@@ -129,8 +164,42 @@ class CopyMessage(TypedDict):
     origin: Origin
 
 
+class Attendee(TypedDict):
+    """One attendee, parsed."""
+
+    role: str
+    address: str
+    name: str
+    response: str
+
+
+class CopyMeeting(TypedDict):
+    """A calendar copy, parsed: pure content, nothing decided."""
+
+    uid: str
+    original_start: str
+    start: str
+    end: str
+    cancelled: bool
+    kind: str
+    title: str
+    location: str
+    preview: str
+    private: bool
+    organizer: str
+    organizer_name: str
+    attendees: list[Attendee]
+    owner_response: str
+    owner_organizes: bool
+    sequence: int | None
+    updated: int | None
+    series_key: bytes
+    fetched_at: int
+    origin: Origin
+
+
 class Copy(TypedDict):
-    """One copy of a message, or that it is no longer held."""
+    """One copy of a message or a meeting, or that it is no longer held."""
 
     key: str
     connection: str
@@ -139,6 +208,8 @@ class Copy(TypedDict):
     version: int
     gone: str
     message: CopyMessage | None
+    meeting: CopyMeeting | None
+    gone_at: int | None
 
 
 class Claim(TypedDict):
@@ -193,6 +264,9 @@ class Item(TypedDict):
     address_hashes: list[bytes]
     sealed: bytes
     mark: Mark | None
+    ends: int | None
+    cancelled: bool
+    declined_members: list[str]
 
 
 class ItemBody(TypedDict):
@@ -206,6 +280,11 @@ class ItemBody(TypedDict):
     people: list[Person]
     copies: list[str]
     reason: str
+    location: str
+    answers: list[str]
+    all_day: bool
+    private: bool
+    series: str
 
 
 class ThreadAlias(TypedDict):
@@ -308,6 +387,7 @@ class Shown(TypedDict):
     fetch: int
     present: bool
     excluded: str
+    at: int | None
 
 
 class Holding(TypedDict):
@@ -320,3 +400,5 @@ class Holding(TypedDict):
     gone: str
     shown: list[Shown]
     fields: bytes | None
+    time: int | None
+    series: bytes

@@ -1,7 +1,9 @@
 """Confluent wire format: a zero byte, a four-byte schema id, an Avro body.
 
-Without a registry the ids are fixed here for ever. With one, `ids_from` maps each schema to the registry's id and the
-same bytes travel. Records are plain dicts; `records.py` has their types.
+Every version of a schema has an id of its own: fixed here for ever, or, with a registry, given by it. Bodies inside sealed
+bytes and in state have no id; an odd first byte, which no first version could begin with, names a later version. What an
+earlier version wrote is read with that version's schema, and what it lacked has its default. Records are plain dicts;
+`records.py` has their types.
 """
 
 from __future__ import annotations
@@ -17,42 +19,56 @@ from fastavro.types import Schema
 
 from rapport_core.errors import InvariantError, PoisonError
 
-FIXED_IDS: Final[dict[str, int]] = {
-    "page": 1,
-    "routed": 2,
-    "item": 3,
-    "thread_alias": 4,
-    "directory_entry": 5,
-    "cursor": 6,
-    "connection": 7,
-    "dead_letter": 8,
-    "changelog": 9,
+FIXED_IDS: Final[dict[str, tuple[int, ...]]] = {
+    "page": (1,),
+    "routed": (2,),
+    "item": (3, 10),
+    "thread_alias": (4,),
+    "directory_entry": (5,),
+    "cursor": (6,),
+    "connection": (7,),
+    "dead_letter": (8,),
+    "changelog": (9,),
 }
-"""Schemas of whole record values. Bodies inside sealed bytes have no id: the record around them pins their version."""
+"""Schemas of whole record values: the ids of their versions, first to present."""
 
-BODIES: Final[frozenset[str]] = frozenset({"page_body", "routed_body", "item_body", "copy", "holding"})
+BODIES: Final[dict[str, int]] = {"page_body": 2, "routed_body": 2, "item_body": 2, "copy": 2, "holding": 2}
+"""Schemas of what is sealed or kept in state: the present version of each."""
 
 
-def schema_json(name: str) -> dict[str, Any]:
-    """The Avro schema as JSON, read from the package."""
-    parsed: dict[str, Any] = json.loads(_schema_text(name))
+def versions(name: str) -> int:
+    """How many versions a schema has had, the present one among them."""
+    return BODIES[name] if name in BODIES else len(FIXED_IDS[name])
+
+
+def schema_json(name: str, version: int | None = None) -> dict[str, Any]:
+    """The Avro schema as JSON, read from the package; the present version unless an earlier one is named."""
+    parsed: dict[str, Any] = json.loads(_schema_text(name, version or versions(name)))
     return parsed
 
 
 @cache
-def _schema_text(name: str) -> str:
-    return (files("rapport_schemas") / "avro" / f"{name}.avsc").read_text("utf-8")
+def _schema_text(name: str, version: int) -> str:
+    folder = files("rapport_schemas") / "avro"
+    if version < versions(name):
+        return (folder / "earlier" / f"{name}.v{version}.avsc").read_text("utf-8")
+    return (folder / f"{name}.avsc").read_text("utf-8")
 
 
 @cache
-def schema(name: str) -> Schema:
+def schema(name: str, version: int | None = None) -> Schema:
     """The parsed schema, ready for fastavro."""
-    return fastavro.parse_schema(schema_json(name))
+    return fastavro.parse_schema(schema_json(name, version))
 
 
 def blank(name: str) -> dict[str, Any]:
     """A record of that schema in which nothing is said: empty text, lists and bytes, zero, false, null. A new one each time."""
-    return {field["name"]: _blank_value(field["type"]) for field in schema_json(name)["fields"]}
+    return blank_of(schema_json(name))
+
+
+def blank_of(record: dict[str, Any]) -> dict[str, Any]:
+    """The same for a record schema inside another one."""
+    return {field["name"]: _blank_value(field["type"]) for field in record["fields"]}
 
 
 def _blank_value(kind: Any) -> Any:
@@ -64,8 +80,17 @@ def _blank_value(kind: Any) -> Any:
 
 
 def encode_body(name: str, value: Any) -> bytes:
-    """A bare Avro body. Raises InvariantError when `value` does not fit: a programming error, never a user's."""
+    """A body of the present version, or a record value without its id, of which only a digest can be made.
+
+    Raises InvariantError when `value` does not fit: a programming error, never a user's.
+    """
+    version = BODIES.get(name, 1)
+    return _encode(name, value, b"" if version == 1 else bytes((2 * version - 1,)))
+
+
+def _encode(name: str, value: Any, prefix: bytes) -> bytes:
     buffer = io.BytesIO()
+    buffer.write(prefix)
     try:
         fastavro.schemaless_writer(buffer, schema(name), value)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
@@ -74,10 +99,21 @@ def encode_body(name: str, value: Any) -> bytes:
 
 
 def decode_body(name: str, data: bytes) -> Any:
-    """The inverse of `encode_body`. Raises PoisonError(`undecodable`) on any other bytes."""
+    """The inverse of `encode_body`, for every version. Raises PoisonError(`undecodable`) on any other bytes."""
+    if not data or not data[0] & 1:
+        return _decode(name, data, 0, 1)
+    version = (data[0] + 1) // 2
+    if not 1 < version <= BODIES[name]:
+        raise PoisonError("undecodable", f"a {name} record of a version that this program does not know")
+    return _decode(name, data, 1, version)
+
+
+def _decode(name: str, data: bytes, start: int, version: int) -> Any:
     buffer = io.BytesIO(data)
+    buffer.seek(start)
     try:
-        value = fastavro.schemaless_reader(buffer, schema(name), None)
+        present = None if version == versions(name) else schema(name)
+        value = fastavro.schemaless_reader(buffer, schema(name, version), present)
     except Exception as error:  # fastavro raises whatever its C code meets on hostile bytes
         raise PoisonError("undecodable", f"these bytes are no {name} record") from error
     if buffer.tell() != len(data):
@@ -94,21 +130,28 @@ def tagged(record_name: str, value: Any) -> Any:
 
 
 class Wire:
-    """Encodes and decodes record values. `ids` maps schema names to ids; one Wire serves a whole process."""
+    """Encodes and decodes record values. `ids` maps schema names to their versions' ids; one Wire serves a whole process."""
 
-    def __init__(self, ids: dict[str, int] | None = None) -> None:
-        self._prefix = {
-            name: b"\0" + number.to_bytes(4, "big") for name, number in (ids or FIXED_IDS).items()
+    def __init__(self, ids: dict[str, tuple[int, ...]] | None = None) -> None:
+        prefixes = {
+            name: [b"\0" + number.to_bytes(4, "big") for number in numbers]
+            for name, numbers in (ids or FIXED_IDS).items()
+        }
+        self._prefix = {name: versions[-1] for name, versions in prefixes.items()}
+        self._version = {
+            name: {prefix: version for version, prefix in enumerate(prefixes_, 1)}
+            for name, prefixes_ in prefixes.items()
         }
 
     def encode(self, name: str, value: Any) -> bytes:
-        """One record value. Raises InvariantError when it does not fit the schema."""
-        return self._prefix[name] + encode_body(name, value)
+        """One record value of the present version. Raises InvariantError when it does not fit the schema."""
+        return _encode(name, value, self._prefix[name])
 
     def decode(self, name: str, data: bytes | None) -> Any:
-        """One record value. Raises PoisonError for a tombstone, another schema's id, or broken bytes."""
+        """One record value of any version. Raises PoisonError for a tombstone, another schema's id, or broken bytes."""
         if data is None:
             raise PoisonError("empty", f"a record without a value where a {name} was expected")
-        if data[:5] != self._prefix[name]:
+        version = self._version[name].get(data[:5])
+        if version is None:
             raise PoisonError("wrong_schema", f"this record does not carry the schema id of {name}")
-        return decode_body(name, data[5:])
+        return _decode(name, data, 5, version)

@@ -11,14 +11,14 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from rapport_core.errors import ConfigError, UnavailableError
 from rapport_schemas.topics import CATALOGUE
-from rapport_schemas.wire import FIXED_IDS, schema_json
+from rapport_schemas.wire import FIXED_IDS, schema_json, versions
 
 _SECONDS = 15.0
 _COMPATIBILITY = "FULL_TRANSITIVE"
 
 
-def registered_ids(url: str) -> dict[str, int]:
-    """The registry's id of every record schema, each registered under its topics' subjects first. Safe to repeat.
+def registered_ids(url: str) -> dict[str, tuple[int, ...]]:
+    """The registry's ids of every record schema's versions, registered under its topics' subjects first. Safe to repeat.
 
     Raises:
         ConfigError: the registry holds something our schema is not compatible with, or refuses us.
@@ -33,9 +33,11 @@ def registered_ids(url: str) -> dict[str, int]:
     return {name: _register(url, subjects[name], name) for name in FIXED_IDS}
 
 
-def _register(url: str, subject: str, name: str) -> int:
-    answer = _call(url, "POST", f"/subjects/{subject}/versions", {"schema": json.dumps(schema_json(name))})
-    return int(answer["id"])
+def _register(url: str, subject: str, name: str) -> tuple[int, ...]:
+    """Every version in its order, so that the registry's history is ours."""
+    path = f"/subjects/{subject}/versions"
+    schemas = (json.dumps(schema_json(name, version)) for version in range(1, versions(name) + 1))
+    return tuple(int(_call(url, "POST", path, {"schema": text})["id"]) for text in schemas)
 
 
 def _call(url: str, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def test_ids_come_from_the_registry_and_stay(registry: str) -> None:
         "updated_at": 2,
     }
     data = Wire(ids).encode("cursor", cursor)
-    assert int.from_bytes(data[1:5], "big") == ids["cursor"]
+    assert int.from_bytes(data[1:5], "big") == ids["cursor"][-1]
     assert Wire(ids).decode("cursor", data) == cursor
 
 
@@ -89,7 +89,8 @@ def test_an_incompatible_schema_is_refused(registry: str, monkeypatch: pytest.Mo
     broken["fields"].append({"name": "extra", "type": "string"})
     real = schema_json
     monkeypatch.setattr(
-        "rapport.registry.schema_json", lambda name: broken if name == "cursor" else real(name)
+        "rapport.registry.schema_json",
+        lambda name, version=None: broken if name == "cursor" else real(name, version),
     )
     with pytest.raises(ConfigError, match="incompatible"):
         registered_ids(registry)

@@ -240,6 +240,8 @@ def test_the_newest_word_of_each_stream_counts(said: list[tuple[bool, str, Lane]
             "op": "upsert" if shown else "removed",
             "provider_id": "id",
             "mail": change if shown else None,
+            "event": None,
+            "at": None,
         }
         pipeline.publish_changes("box", "m1", [one], lane=lane, stream=stream, provider="graph", fetch=fetch)
         pipeline.step()

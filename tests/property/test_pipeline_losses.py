@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from memory_pipeline import TENANT, MemoryPipeline, mail
+from memory_pipeline import TENANT, MemoryPipeline, change_of, mail
 from rapport_processors.state import StateBatch
 from rapport_schemas import topics
-from rapport_schemas.records import Change, MailFields
+from rapport_schemas.records import MailFields
 from rapport_schemas.topics import DIRECTORY, MAIL_RAW, MAX_MESSAGE_BYTES, ROUTED, Lane
 from rapport_schemas.wire import blank
 
@@ -43,8 +43,7 @@ def written(subject: str, number: int = 1, more: str = "") -> MailFields:
 
 
 def say(pipeline: MemoryPipeline, fetch: int, what: MailFields | None, lane: Lane = BACKFILL) -> None:
-    change: Change = {"op": "upsert" if what else "removed", "provider_id": "id", "mail": what}
-    pipeline.publish_changes("box", "m1", [change], lane=lane, provider="graph", fetch=fetch)
+    pipeline.publish_changes("box", "m1", [change_of("id", what)], lane=lane, provider="graph", fetch=fetch)
 
 
 def test_an_item_that_only_a_lost_batch_published_is_taken_back() -> None:

@@ -33,6 +33,11 @@ def body(**changes: Any) -> ItemBody:
         "people": [{"role": "from", "address": "x@kund.se", "name": "X"}],
         "copies": ["c1/1"],
         "reason": '{"rule": "contact_address"}',
+        "location": "",
+        "answers": [],
+        "all_day": False,
+        "private": False,
+        "series": "",
     }
     return cast("ItemBody", {**plain, **changes})
 
@@ -64,6 +69,9 @@ def item(item_id: str, body_changes: dict[str, Any] | None = None, /, **changes:
         "address_hashes": [b"\x02" * 16],
         "sealed": b"",
         "mark": None,
+        "ends": None,
+        "cancelled": False,
+        "declined_members": [],
     }
     made = cast("Item", {**plain, **changes})
     if "sealed" not in changes and not made["deleted"]:

@@ -45,4 +45,6 @@ def make_copy(
         "version": version,
         "gone": gone,
         "message": message,
+        "meeting": None,
+        "gone_at": None,
     }

@@ -95,7 +95,7 @@ class MemoryPipeline:
         provider: str = "archive",
     ) -> None:
         """One page; each mail is (provider id, fields)."""
-        changes: list[Change] = [{"op": "upsert", "provider_id": id_, "mail": mail} for id_, mail in mails]
+        changes: list[Change] = [change_of(id_, mail) for id_, mail in mails]
         self.publish_changes(connection, member, changes, lane=lane, stream=stream, provider=provider)
 
     def publish_changes(
@@ -258,6 +258,12 @@ def _page(**fields: object) -> Page:
     page: Any = {**blank("page"), "tenant": TENANT, "type": "changes", "published_at": NOW_MS, **fields}
     found: Page = page
     return found
+
+
+def change_of(provider_id: str, mail: MailFields | None) -> Change:
+    """An upsert of a mail, or its removal."""
+    op = "upsert" if mail else "removed"
+    return {"op": op, "provider_id": provider_id, "mail": mail, "event": None, "at": None}
 
 
 def mail(headers: str | bytes, **fields: object) -> MailFields:

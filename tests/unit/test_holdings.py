@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from memory_pipeline import mail
+from memory_pipeline import change_of, mail
 from rapport_processors import holdings
-from rapport_schemas.records import Change, Holding
+from rapport_schemas.records import Holding
 
 INBOX, JUNK, ARCHIVE = b"inbox", b"junk", b"archive"
 Word = tuple[bytes, int, bool]
@@ -19,8 +19,7 @@ def said(*words: Word) -> Holding:
     holding = holdings.empty()
     for stream, fetch, present in words:
         fields: Any = mail("Subject: x\n", folder=stream.decode()) if present else None
-        change: Change = {"op": "upsert" if present else "removed", "provider_id": "a", "mail": fields}
-        holdings.show(holding, stream, change, fetch)
+        holdings.show(holding, stream, change_of("a", fields), fetch)
     return holding
 
 

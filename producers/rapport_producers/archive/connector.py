@@ -346,7 +346,9 @@ def _change(numbered: NumberedMail) -> Sized:
     if not mail.readable:
         raise PoisonError("unreadable", "this file cannot be read: check its permissions, or fetch it again")
     fields = numbered.text.fields(mail.size, mail.folder)
-    return fitting({"op": "upsert", "provider_id": numbered.provider_id, "mail": fields})
+    return fitting(
+        {"op": "upsert", "provider_id": numbered.provider_id, "mail": fields, "event": None, "at": None}
+    )
 
 
 def _check(owner: Owner, ledger: Ledger) -> None:

@@ -10,96 +10,13 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from rapport.demo.company import EXCLUDED_DOMAIN, TIMEZONE, Company, Kind
-from rapport.demo.letter import Letter, Mention, Way
+from rapport.demo.company import TIMEZONE, Company
+from rapport.demo.letter import Letter
 from rapport.demo.threads import ThreadBook
-
-_NOBODY: Final = -1
-COUNTED_CLASSES: Final = ("human", "list")
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is true of one letter; people by their positions in the company.
-
-    Attributes:
-        why: `counted`, or the first reason why it is not: class_…, no_date, no_customer, excluded, unknown_sender.
-        author_member, author_contact, author_customer: -1 when the author is none.
-    """
-
-    why: str
-    mail_class: str
-    members: tuple[int, ...]
-    contacts: tuple[int, ...]
-    customers: tuple[int, ...]
-    author_member: int
-    author_contact: int
-    author_customer: int
-
-    @property
-    def counted(self) -> bool:
-        """Whether it is in the numbers of the window that holds its time."""
-        return self.why == "counted"
-
-
-def judge(letter: Letter, company: Company) -> Verdict:
-    """What the story knows about one letter."""
-    author_known = not all(copy.author_hidden for copy in letter.copies)
-    named = letter.named if author_known else letter.named[1:]
-    # A list's copy makes nobody a participant; the author, the named and the hidden recipients are.
-    members = {m.person.index for m in named if m.person.kind is Kind.MEMBER}
-    members |= {copy.owner for copy in letter.copies if copy.way is not Way.LIST}
-    contacts = {m.person.index for m in named if m.person.kind is Kind.CONTACT}
-    customers = {_customer(m, company) for m in named} - {_NOBODY}
-    author = letter.author
-    author_member = author.person.index if author_known and author.person.kind is Kind.MEMBER else _NOBODY
-    author_contact = author.person.index if author_known and author.person.kind is Kind.CONTACT else _NOBODY
-    author_customer = _customer(author, company) if author_known else _NOBODY
-    mail_class = _mail_class(letter)
-    if not customers:
-        why = "no_customer"
-    elif _is_excluded(named, members, contacts, company):
-        why = "excluded"
-    elif author_member == author_customer == _NOBODY:
-        why = "unknown_sender"
-    elif mail_class not in COUNTED_CLASSES:
-        why = f"class_{mail_class}"
-    else:
-        why = "counted" if letter.counts_at is not None else "no_date"
-    return Verdict(
-        why,
-        mail_class,
-        tuple(sorted(members)),
-        tuple(sorted(contacts)),
-        tuple(sorted(customers)),
-        author_member,
-        author_contact,
-        author_customer,
-    )
-
-
-def _customer(mention: Mention, company: Company) -> int:
-    """The customer the mention stands for: of a contact, or by domain of anybody who works there."""
-    person = mention.person
-    return person.customer if person.kind is Kind.CONTACT or company.match_by == "domain" else _NOBODY
-
-
-def _mail_class(letter: Letter) -> str:
-    if letter.nature != "human":
-        return letter.nature
-    return "list" if all(copy.way is Way.LIST for copy in letter.copies) else "human"
-
-
-def _is_excluded(named: list[Mention], members: set[int], contacts: set[int], company: Company) -> bool:
-    member, contact = company.excluded_pair
-    if member in members and contact in contacts:
-        return True
-    return any(
-        m.address in company.excluded_addresses or m.address.endswith(f"@{EXCLUDED_DOMAIN}") for m in named
-    )
+from rapport.demo.verdict import NOBODY, Verdict, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +106,7 @@ class Truth:
         """When a team member's first counted mail stands in each thread."""
         first: dict[int, int] = {}
         for place in self._before(limit):
-            if self._author[3 * place] != _NOBODY:
+            if self._author[3 * place] != NOBODY:
                 root = self.threads.root(self._thread[place])
                 first[root] = min(first.get(root, self._at[place]), self._at[place])
         return first
@@ -244,7 +161,7 @@ class _Tally:
 
     def count(self, truth: Truth, place: int, since: int, first_of_ours: dict[int, int]) -> None:
         at, thread, author = truth.facts(place)
-        ours = author[0] != _NOBODY
+        ours = author[0] != NOBODY
         if at >= since:
             _add(self.total, thread, sent=ours)
         for number in truth.people(place, self._asked):

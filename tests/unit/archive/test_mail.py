@@ -175,7 +175,7 @@ def test_real_odd_mails_all_become_records(name: str) -> None:
         except PoisonError:
             refused += 1
             continue
-        change = {"op": "upsert", "provider_id": "x", "mail": found}
+        change = {"op": "upsert", "provider_id": "x", "mail": found, "event": None, "at": None}
         assert decode_body("page_body", encode_body("page_body", {"changes": [change]}))["changes"] == [
             change
         ]

@@ -25,7 +25,7 @@ def change(headers: int, *, preview: str = "", parts: int = 0) -> Change:
         "labels": ["å"] * 3,
         "conversation": "c",
     }
-    return {"op": "upsert", "provider_id": "p" * 34, "mail": mail}
+    return {"op": "upsert", "provider_id": "p" * 34, "mail": mail, "event": None, "at": None}
 
 
 def publisher(producer: MemoryProducer, log: MemoryLog, **options: float) -> Publisher[int]:

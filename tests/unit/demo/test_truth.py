@@ -14,7 +14,8 @@ from rapport.demo.company import CompanySize
 from rapport.demo.compare import compare_counts
 from rapport.demo.letter import Letter, Way
 from rapport.demo.mailboxes import GeneratedCompany, generate
-from rapport.demo.truth import Verdict, Window, judge
+from rapport.demo.truth import Window
+from rapport.demo.verdict import Verdict, judge
 
 NOW = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
 SIZE = CompanySize(members=10, customers=15, contacts=60, copies=3_000)

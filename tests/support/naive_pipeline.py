@@ -21,25 +21,27 @@ class Book:
     """The directory file, as part 6 reads it."""
 
     data: dict[str, Any]
-    members: dict[str, str] = field(default_factory=dict)
-    contacts: dict[str, str] = field(default_factory=dict)
+    members: dict[str, set[str]] = field(default_factory=dict)
+    contacts: dict[str, set[str]] = field(default_factory=dict)
+    domains: dict[str, set[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for kind, found in (("members", self.members), ("contacts", self.contacts)):
             for person in self.data[kind]:
                 for entry in person["addresses"]:
-                    found[comparable(entry if isinstance(entry, str) else entry["address"])] = person["id"]
+                    address = comparable(entry if isinstance(entry, str) else entry["address"])
+                    found.setdefault(address, set()).add(person["id"])
         self.customer_of = {p["id"]: p["customer"] for p in self.data["contacts"]}
-        self.domains = {
-            comparable(f"x@{d}")[2:]: c["id"] for c in self.data["customers"] for d in c["domains"]
-        }
+        for customer in self.data["customers"]:
+            for domain in customer["domains"]:
+                self.domains.setdefault(comparable(f"x@{domain}")[2:], set()).add(customer["id"])
         own = {a.rpartition("@")[2] for a in self.members} - set(GMAIL)
         self.own = own | {comparable(f"x@{d}")[2:] for d in self.data["tenant"]["own_domains"]}
         self.by_domain = self.data["tenant"]["settings"].get("match_by") == "domain"
         self.exclusions: list[dict[str, str]] = self.data["exclusions"]
 
-    def find(self, book: dict[str, str], address: str) -> str | None:
-        """Exact match first, then without the tag; dots are nothing at Gmail."""
+    def find(self, book: dict[str, set[str]], address: str) -> set[str]:
+        """Exact match first, then without the tag; dots are nothing at Gmail. Several may have the address."""
         local, _, domain = address.rpartition("@")
         if address in book:
             return book[address]
@@ -49,22 +51,21 @@ class Book:
                 for k, v in book.items()
                 if k.endswith(domain)
             }
-            return plain.get(local.split("+")[0].replace(".", "") + "@" + domain)
-        return book.get(f"{local.split('+')[0]}@{domain}")
+            return plain.get(local.split("+")[0].replace(".", "") + "@" + domain, set())
+        return book.get(f"{local.split('+')[0]}@{domain}", set())
 
     def suffixes(self, address: str) -> list[str]:
         """The domain and the domains it lies in, longest first."""
         labels = address.rpartition("@")[2].split(".")
         return [".".join(labels[start:]) for start in range(len(labels))]
 
-    def customer(self, address: str) -> str | None:
-        """The customer an address stands for."""
+    def customers(self, address: str) -> set[str]:
+        """The customers an address stands for."""
         if any(s in self.own for s in self.suffixes(address)):
-            return None
+            return set()
         if self.by_domain:
-            return next((self.domains[s] for s in self.suffixes(address) if s in self.domains), None)
-        contact = self.find(self.contacts, address)
-        return self.customer_of[contact] if contact else None
+            return next((self.domains[s] for s in self.suffixes(address) if s in self.domains), set())
+        return {self.customer_of[contact] for contact in self.find(self.contacts, address)}
 
     def excludes(self, mail: Mail, members: set[str], contacts: set[str]) -> bool:
         """Whether an exclusion leaves the mail out."""
@@ -88,20 +89,20 @@ class Fact:
     members: set[str]
     contacts: set[str]
     customers: set[str]
-    author: dict[str, str | None]
+    author: dict[str, set[str]]
 
 
 def decide(mail: Mail, book: Book, thread: str) -> Fact:
-    members = {m for a in mail.named if (m := book.find(book.members, a))}
+    members = {m for a in mail.named for m in book.find(book.members, a)}
     for copy in mail.copies:
         if copy.mail_class != "list":
             members.add(copy.owner)
-    contacts = {c for a in mail.named if book.customer(a) and (c := book.find(book.contacts, a))}
-    customers = {c for a in mail.named if (c := book.customer(a))}
-    author: dict[str, str | None] = {
+    contacts = {c for a in mail.named if book.customers(a) for c in book.find(book.contacts, a)}
+    customers = {c for a in mail.named for c in book.customers(a)}
+    author = {
         "member": book.find(book.members, mail.author),
         "contact": book.find(book.contacts, mail.author),
-        "customer": book.customer(mail.author) if mail.author else None,
+        "customer": book.customers(mail.author) if mail.author else set(),
     }
     synced = (
         bool(customers)
@@ -150,7 +151,7 @@ class NaivePipeline:
         replies = (
             []
             if by == "member"
-            else [f.at for f in mine if f.author[by] == key and f.at is not None and _answers(f, known)]
+            else [f.at for f in mine if key in f.author[by] and f.at is not None and _answers(f, known)]
         )
         return {
             "id": key,
@@ -166,9 +167,7 @@ def _answers(fact: Fact, known: list[Fact]) -> bool:
 
 
 def _numbers(window: list[Fact], by: str | None, key: str | None) -> dict[str, int]:
-    sent = sum(
-        f.author["member"] == key if by == "member" else f.author["member"] is not None for f in window
-    )
+    sent = sum(key in f.author["member"] if by == "member" else bool(f.author["member"]) for f in window)
     return {
         "emails": len(window),
         "sent": sent,

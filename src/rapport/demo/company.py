@@ -6,7 +6,7 @@ Everything follows from `CompanySize`, the seed and `match_by`; building it twic
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from random import Random
@@ -24,6 +24,8 @@ SUBSIDIARY_DOMAIN: Final = "acme-labs.example"
 HOLDING_DOMAIN: Final = "acme-holding.example"
 EXCLUDED_DOMAIN: Final = "advokat.example"
 SHARED_BOX: Final = "desk"
+_LATE_CUSTOMER: Final = 4
+_LATE_ALIAS: Final = 3
 
 
 class Kind(StrEnum):
@@ -72,25 +74,37 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class CompanySize:
-    """How large a company is made. `copies` is met exactly."""
+    """How large a company is made. `copies` (of mail) and `meetings` (copies of calendar entries) are met exactly."""
 
-    members: int = 20
-    customers: int = 60
-    contacts: int = 300
-    copies: int = 20_000
+    members: int = 40
+    customers: int = 120
+    contacts: int = 600
+    copies: int = 60_000
+    meetings: int = 4_000
 
     def __post_init__(self) -> None:
         if self.members < 4 or self.customers < 2 or self.contacts < self.customers or self.copies < 1:
             raise ConfigError(
                 "a demo company needs at least 4 members, 2 customers, as many contacts as customers, and 1 copy"
             )
+        if self.meetings < 0:
+            raise ConfigError("a demo company needs at least 0 calendar copies")
 
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """The whole cast. Ids in the directory are `m`, `c` and `p` with the position."""
+    """The whole cast. Ids in the directory are `m`, `c` and `p` with the position.
+
+    Attributes:
+        tenant: its id. Companies of several tenants may share people, domains and Message-IDs: tenants never mix.
+        shared_addresses: addresses on several contacts, and which.
+        domains: the customers that have each domain, mostly one.
+        late_contacts, late_customers, late_aliases: what is written into the directory only after the mail came.
+        since: addresses with a `valid_from`.
+    """
 
     size: CompanySize
+    tenant: str
     match_by: str
     members: tuple[Person, ...]
     customers: tuple[Customer, ...]
@@ -99,22 +113,49 @@ class Company:
     excluded_addresses: frozenset[str]
     excluded_pair: tuple[int, int]
     silent_contacts: int
+    shared_addresses: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    domains: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    late_contacts: frozenset[int] = frozenset()
+    late_customers: frozenset[int] = frozenset()
+    late_aliases: frozenset[str] = frozenset()
     since: dict[str, str] = field(default_factory=dict)
 
+    def contacts_of(self, person: Person, address: str) -> tuple[int, ...]:
+        """The contacts whom the address means when `person` uses it: several where it is shared."""
+        if person.kind is not Kind.CONTACT:
+            return ()
+        return self.shared_addresses.get(address, (person.index,))
+
+    def customers_of(self, person: Person, address: str) -> tuple[int, ...]:
+        """The customers for whom the address counts when `person` uses it, by the company's `match_by`."""
+        if self.match_by == "address":
+            return tuple({self.contacts[index].customer for index in self.contacts_of(person, address)})
+        if person.kind not in (Kind.CONTACT, Kind.OUTSIDER):
+            return ()
+        return self.domains.get(address.rpartition("@")[2], ())
+
+    def first_directory(self) -> dict[str, Any]:
+        """The directory as it is before the mail comes: the late customer, contacts and alias are not in it yet."""
+        whole = self.directory()
+        late = {f"p{i}" for i in self.late_contacts} | {f"c{i}" for i in self.late_customers}
+        known = {
+            kind: [subject for subject in whole[kind] if subject["id"] not in late]
+            for kind in ("customers", "contacts")
+        }
+        members = [self._member(person, self.late_aliases) for person in self.members]
+        return {**whole, **known, "members": members}
+
     def directory(self) -> dict[str, Any]:
-        """The directory file as `rapport directory load` reads it."""
+        """The whole directory file as `rapport directory load` reads it."""
         member, contact = self.excluded_pair
         return {
             "tenant": {
-                "id": TENANT,
+                "id": self.tenant,
                 "timezone": TIMEZONE,
                 "own_domains": [OWN_DOMAIN, HOLDING_DOMAIN],
                 "settings": {"match_by": self.match_by},
             },
-            "members": [
-                {"id": f"m{p.index}", "name": p.name, "addresses": [self._entry(a) for a in p.addresses]}
-                for p in self.members
-            ],
+            "members": [self._member(person) for person in self.members],
             "customers": [
                 {"id": f"c{i}", "name": c.name, "domains": list(c.domains)}
                 for i, c in enumerate(self.customers)
@@ -135,12 +176,18 @@ class Company:
             ],
         }
 
+    def _member(self, person: Person, without: frozenset[str] = frozenset()) -> dict[str, Any]:
+        addresses = [self._entry(address) for address in person.addresses if address not in without]
+        return {"id": f"m{person.index}", "name": person.name, "addresses": addresses}
+
     def _entry(self, address: str) -> str | dict[str, str]:
         since = self.since.get(address)
         return {"address": address, "valid_from": since} if since else address
 
 
-def build_company(size: CompanySize, seed: int, now: datetime, match_by: str = "address") -> Company:
+def build_company(
+    size: CompanySize, seed: int, now: datetime, match_by: str = "address", tenant: str = TENANT
+) -> Company:
     """The company of a seed. `now` only dates when aliases began.
 
     Raises:
@@ -152,8 +199,10 @@ def build_company(size: CompanySize, seed: int, now: datetime, match_by: str = "
     members = tuple(_member(rng, index) for index in range(size.members))
     customers = tuple(_customers(rng, size.customers))
     contacts = _Contacts(rng, customers, public_mail=match_by == "address").build(size.contacts)
+    late_customers = frozenset({_LATE_CUSTOMER} & set(range(size.customers)))
     return Company(
         size=size,
+        tenant=tenant,
         match_by=match_by,
         members=members,
         customers=customers,
@@ -163,6 +212,11 @@ def build_company(size: CompanySize, seed: int, now: datetime, match_by: str = "
         # The last member is on no list and never a hidden recipient, so that the pair is left out for one reason only.
         excluded_pair=(size.members - 1, 1),
         silent_contacts=max(1, size.contacts // 50),
+        shared_addresses=_holders(contacts),
+        domains=_holders_of_domains(customers),
+        late_contacts=_late_contacts(contacts, late_customers),
+        late_customers=late_customers,
+        late_aliases=frozenset(members[_LATE_ALIAS].addresses[1:2]),
         since=_since(members, now),
     )
 
@@ -211,8 +265,35 @@ def _customers(rng: Random, count: int) -> list[Customer]:
         if index == 1:
             # A customer inside another one's domain: only the longest suffix is right.
             domains.append(f"labs.{customers[0].domains[0]}")
+        if index % 5 in (3, 4):
+            # Two customers of one owner, with a domain in common: mail from there counts for both.
+            domains.append(f"owner{index // 5}.example")
         customers.append(Customer(name, tuple(domains)))
     return customers
+
+
+def _holders_of_domains(customers: tuple[Customer, ...]) -> dict[str, tuple[int, ...]]:
+    held: dict[str, tuple[int, ...]] = {}
+    for index, customer in enumerate(customers):
+        for domain in customer.domains:
+            held[domain] = (*held.get(domain, ()), index)
+    return held
+
+
+def _holders(contacts: tuple[Person, ...]) -> dict[str, tuple[int, ...]]:
+    """The addresses that several contacts have."""
+    held: dict[str, tuple[int, ...]] = {}
+    for person in contacts:
+        for address in person.addresses:
+            held[address] = (*held.get(address, ()), person.index)
+    return {address: indexes for address, indexes in held.items() if len(indexes) > 1}
+
+
+def _late_contacts(contacts: tuple[Person, ...], customers: frozenset[int]) -> frozenset[int]:
+    """A contact in seventeen, everybody of the late customer, and some whose tagged address another's mailbox has."""
+    return frozenset(
+        p.index for p in contacts if p.index % 17 == 6 or p.index % 50 == 4 or p.customer in customers
+    )
 
 
 def _groups(rng: Random, members: int) -> tuple[Group, ...]:
@@ -249,12 +330,16 @@ class _Contacts:
         contacts: list[Person] = []
         for index in range(count):
             customer = index if index < len(self.customers) else self.rng.randrange(len(self.customers))
-            if index % 25 == 4:
+            if index % 25 == 4 or index % 20 == 13:
                 customer = contacts[-1].customer
             name = _name(self.rng)
             contacts.append(
                 Person(Kind.CONTACT, index, name, self._addresses(index, customer, name), customer)
             )
+            if index % 20 in (13, 17):
+                # One address of two contacts: of one customer (13), mostly of two (17).
+                shared = f"team{index}@{self.customers[customer].domains[0]}"
+                contacts[-2:] = [replace(p, addresses=(*p.addresses, shared)) for p in contacts[-2:]]
         return tuple(contacts)
 
     def _addresses(self, index: int, customer: int, name: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import IO, Final, Self, cast
 
-from rapport.demo.company import Company, CompanySize, build_company
+from rapport.demo.company import TENANT, Company, CompanySize, build_company
 from rapport.demo.letter import Letter
 from rapport.demo.message_ids import MessageIds
 from rapport.demo.render import render
@@ -34,6 +34,7 @@ class GeneratedCompany:
 
     Attributes:
         directory: the directory file.
+        first_directory: the directory before the mail came; `directory` is loaded after it.
         mailboxes: file per member id.
         awkward: how often each awkward thing was put in.
         message_ids: kept only when `generate` was asked to.
@@ -42,6 +43,7 @@ class GeneratedCompany:
     company: Company
     truth: Truth
     directory: Path
+    first_directory: Path
     mailboxes: dict[str, Path]
     awkward: Counter[str]
     now: datetime
@@ -55,6 +57,7 @@ def generate(
     now: datetime,
     size: CompanySize | None = None,
     match_by: str = "address",
+    tenant: str = TENANT,
     compress: bool = False,
     keep_message_ids: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -70,6 +73,7 @@ def generate(
         now: when the six months end; aware. Only its seconds are used.
         size: how large.
         match_by: the tenant's setting, which the truth follows.
+        tenant: id of the company in its directory.
         compress: write `.mbox.gz`.
         keep_message_ids: keep every Message-ID too, for comparing conversations one by one.
         progress: called with the number of copies written so far, once per letter.
@@ -77,14 +81,13 @@ def generate(
     """
     folder.mkdir(parents=True, exist_ok=True)
     now = now.replace(microsecond=0)
-    company = build_company(size or CompanySize(), seed, now, match_by)
+    company = build_company(size or CompanySize(), seed, now, match_by, tenant)
     story = Story(company, seed, now)
     truth = Truth(company, story.threads)
     ids = MessageIds() if keep_message_ids else None
-    directory = folder / "directory.json"
-    directory.write_text(
-        json.dumps(company.directory(), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
-    )
+    directory, first = folder / "directory.json", folder / "directory-first.json"
+    for path, document in ((directory, company.directory()), (first, company.first_directory())):
+        path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     suffix = "mbox.gz" if compress else "mbox"
     paths = {f"m{member.index}": folder / f"m{member.index}.{suffix}" for member in company.members}
     with ExitStack() as stack:
@@ -98,7 +101,7 @@ def generate(
                 progress(truth.copies)
             if observe is not None:
                 observe(letter)
-    return GeneratedCompany(company, truth, directory, paths, story.awkward, now, ids)
+    return GeneratedCompany(company, truth, directory, first, paths, story.awkward, now, ids)
 
 
 def _write(letter: Letter, boxes: list[_Mailbox], company: Company) -> None:

@@ -10,13 +10,15 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from rapport.demo.company import TIMEZONE, Company
 from rapport.demo.letter import Letter
 from rapport.demo.threads import ThreadBook
 from rapport.demo.verdict import NOBODY, Verdict, judge
+
+_LISTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,11 @@ class Truth:
         self.threads = threads
         self._used = bytearray()
         self._at = array("q")
-        self._thread = array("l")
-        self._author = array("l")  # member, contact, customer of each counted letter
-        self._people = array("l")  # members, contacts, customers of each counted letter, end to end
-        self._ends = array("q", [0])  # where the three lists of each end
+        self._thread = array("i")
+        self._author = array("i")  # the member that wrote each counted letter, or NOBODY
+        # Of each counted letter end to end: members, contacts, customers, and the author's contacts and customers.
+        self._people = array("i")
+        self._ends = array("I", [0])  # where the five lists of each end
 
     def learn(self, letter: Letter) -> Verdict:
         """Take one letter in; returns the verdict on it."""
@@ -70,8 +73,14 @@ class Truth:
         if verdict.counted and letter.counts_at is not None:
             self._at.append(letter.counts_at)
             self._thread.append(letter.thread)
-            self._author.extend((verdict.author_member, verdict.author_contact, verdict.author_customer))
-            for people in (verdict.members, verdict.contacts, verdict.customers):
+            self._author.append(verdict.author_member)
+            for people in (
+                verdict.members,
+                verdict.contacts,
+                verdict.customers,
+                verdict.author_contacts,
+                verdict.author_customers,
+            ):
                 self._people.extend(people)
                 self._ends.append(len(self._people))
         return verdict
@@ -106,7 +115,7 @@ class Truth:
         """When a team member's first counted mail stands in each thread."""
         first: dict[int, int] = {}
         for place in self._before(limit):
-            if self._author[3 * place] != NOBODY:
+            if self._author[place] != NOBODY:
                 root = self.threads.root(self._thread[place])
                 first[root] = min(first.get(root, self._at[place]), self._at[place])
         return first
@@ -118,14 +127,22 @@ class Truth:
         people = company.members if by == "member" else company.contacts
         return [(f"{by[0] if by == 'member' else 'p'}{person.index}", person.name) for person in people]
 
-    def facts(self, place: int) -> tuple[int, int, tuple[int, int, int]]:
-        """Second, thread and author (member, contact, customer) of a counted letter."""
-        author = self._author[3 * place], self._author[3 * place + 1], self._author[3 * place + 2]
-        return self._at[place], self.threads.root(self._thread[place]), author
+    def facts(self, place: int) -> tuple[int, int, int]:
+        """Second, thread and writing member (or NOBODY) of a counted letter."""
+        return self._at[place], self.threads.root(self._thread[place]), self._author[place]
 
     def people(self, place: int, asked: int) -> array[int]:
         """Members (0), contacts (1) or customers (2) of a counted letter."""
-        end = 3 * place + asked
+        return self._list(place, asked)
+
+    def authors(self, place: int, asked: int) -> array[int]:
+        """Whom the author of a counted letter is: member (0), contacts (1) or customers (2)."""
+        if asked == 0:
+            return self._author[place : place + 1]
+        return self._list(place, 2 + asked)
+
+    def _list(self, place: int, which: int) -> array[int]:
+        end = _LISTS * place + which
         return self._people[self._ends[end] : self._ends[end + 1]]
 
 
@@ -161,12 +178,13 @@ class _Tally:
 
     def count(self, truth: Truth, place: int, since: int, first_of_ours: dict[int, int]) -> None:
         at, thread, author = truth.facts(place)
-        ours = author[0] != NOBODY
+        ours = author != NOBODY
+        authors = truth.authors(place, self._asked)
         if at >= since:
             _add(self.total, thread, sent=ours)
         for number in truth.people(place, self._asked):
             row = self._rows.setdefault(number, _Cells())
-            wrote = author[self._asked] == number
+            wrote = number in authors
             if at >= since:
                 _add(row, thread, sent=wrote if self._asked == 0 else ours)
             row.interaction = max(at, row.interaction or at)

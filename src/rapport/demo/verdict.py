@@ -21,7 +21,8 @@ class Verdict:
 
     Attributes:
         why: `counted`, or the first reason why it is not: class_…, no_date, no_customer, excluded, unknown_sender.
-        author_member, author_contact, author_customer: -1 when the author is none.
+        author_member: -1 when the author is none.
+        author_contacts, author_customers: whom the author's address means; several where it is ambiguous.
     """
 
     why: str
@@ -30,8 +31,8 @@ class Verdict:
     contacts: tuple[int, ...]
     customers: tuple[int, ...]
     author_member: int
-    author_contact: int
-    author_customer: int
+    author_contacts: tuple[int, ...]
+    author_customers: tuple[int, ...]
 
     @property
     def counted(self) -> bool:
@@ -46,18 +47,18 @@ def judge(letter: Letter, company: Company) -> Verdict:
     # A list's copy makes nobody a participant; the author, the named and the hidden recipients are.
     members = {m.person.index for m in named if m.person.kind is Kind.MEMBER}
     members |= {copy.owner for copy in letter.copies if copy.way is not Way.LIST}
-    contacts = {m.person.index for m in named if m.person.kind is Kind.CONTACT}
-    customers = {_customer(m, company) for m in named} - {NOBODY}
-    author = letter.author
-    author_member = author.person.index if author_known and author.person.kind is Kind.MEMBER else NOBODY
-    author_contact = author.person.index if author_known and author.person.kind is Kind.CONTACT else NOBODY
-    author_customer = _customer(author, company) if author_known else NOBODY
+    contacts = {index for m in named for index in company.contacts_of(m.person, m.address)}
+    customers = {index for m in named for index in company.customers_of(m.person, m.address)}
+    author, address = letter.author.person, letter.author.address
+    author_member = author.index if author_known and author.kind is Kind.MEMBER else NOBODY
+    author_contacts = company.contacts_of(author, address) if author_known else ()
+    author_customers = company.customers_of(author, address) if author_known else ()
     mail_class = _mail_class(letter)
     if not customers:
         why = "no_customer"
     elif _is_excluded(named, members, contacts, company):
         why = "excluded"
-    elif author_member == author_customer == NOBODY:
+    elif author_member == NOBODY and not author_customers:
         why = "unknown_sender"
     elif mail_class not in COUNTED_CLASSES:
         why = f"class_{mail_class}"
@@ -70,15 +71,9 @@ def judge(letter: Letter, company: Company) -> Verdict:
         tuple(sorted(contacts)),
         tuple(sorted(customers)),
         author_member,
-        author_contact,
-        author_customer,
+        tuple(sorted(author_contacts)),
+        tuple(sorted(author_customers)),
     )
-
-
-def _customer(mention: Mention, company: Company) -> int:
-    """The customer the mention stands for: of a contact, or by domain of anybody who works there."""
-    person = mention.person
-    return person.customer if person.kind is Kind.CONTACT or company.match_by == "domain" else NOBODY
 
 
 def _mail_class(letter: Letter) -> str:

@@ -85,8 +85,12 @@ def _none_joined(same: list[Copy]) -> list[list[Copy]]:
     return [[copy] for copy in same]
 
 
-def _exact_only(_: Book, book: dict[str, str], address: str) -> str | None:
-    return book.get(address)
+def _exact_only(_: Book, book: dict[str, set[str]], address: str) -> set[str]:
+    return book.get(address, set())
+
+
+def _one_has_it(book: Book, found: dict[str, set[str]], address: str) -> set[str]:
+    return set(sorted(_real_find(book, found, address))[:1])
 
 
 def _never(*_: Any) -> bool:
@@ -103,11 +107,13 @@ def _addresses_are_ids(message: Any, _: set[str]) -> set[str]:
 
 
 _real_links = naive_mail.linked_ids
+_real_find = Book.find
 
 MISREADINGS: dict[str, tuple[Any, str, Any]] = {
     "one message per Message-ID": (naive_mail, "_split", _one_per_id),
     "every copy a message": (naive_mail, "_split", _none_joined),
     "tags and dots matter": (Book, "find", _exact_only),
+    "an address has one contact": (Book, "find", _one_has_it),
     "no exclusions": (Book, "excludes", _never),
     "From is the author": (naive_mail, "read_author", _first_from),
     "bare In-Reply-To is nothing": (naive_mail, "linked_ids", _without_ids(brackets=True)),

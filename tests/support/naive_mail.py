@@ -36,7 +36,10 @@ PREFIX = re.compile(
 
 
 def mails(path: Path) -> Iterator[bytes]:
-    """The mails of an mboxrd file, quoting undone."""
+    """The mails of an mboxrd file, quoting undone, or of a Maildir without its drafts, junk and trash."""
+    if path.is_dir():
+        yield from _maildir(path)
+        return
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as file:
         lines: list[bytes] | None = None
@@ -49,6 +52,14 @@ def mails(path: Path) -> Iterator[bytes]:
                 lines.append(line[1:] if re.match(rb">+From ", line) else line)
         if lines is not None:
             yield b"".join(lines)
+
+
+def _maildir(path: Path) -> Iterator[bytes]:
+    for file in sorted(path.rglob("*")):
+        folder, flags = str(file.relative_to(path)).lower(), file.name.rpartition(":2,")[2]
+        never = re.search(r"trash|junk|drafts", folder) or (":2," in file.name and set(flags) & {"D", "T"})
+        if file.is_file() and not never:
+            yield file.read_bytes()
 
 
 @lru_cache(maxsize=10_000)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from naive_mail import GMAIL, Mail, comparable, group, mails, read_copy, threads
+from naive_mail import GMAIL, Copy, Mail, comparable, group, mails, read_copy, threads
 
 
 @dataclass
@@ -121,7 +121,12 @@ class NaivePipeline:
 
     def __init__(self, directory: Path, mailboxes: dict[str, Path]) -> None:
         self.book = Book(json.loads(directory.read_text(encoding="utf-8")))
-        self.copies = [read_copy(owner, mail) for owner, path in mailboxes.items() for mail in mails(path)]
+        self.copies: list[Copy] = []
+        self.collect(mailboxes)
+
+    def collect(self, mailboxes: dict[str, Path]) -> None:
+        """Read what lies in the mailboxes now; what was read before stays. A copy read again changes nothing."""
+        self.copies += (read_copy(owner, mail) for owner, path in mailboxes.items() for mail in mails(path))
         self.mails = group(self.copies)
         roots = threads(self.copies)
         self.threads = len({roots[m.copies[0].identity] for m in self.mails})

@@ -64,6 +64,7 @@ class Letter:
         bcc_shown: the sent copy names the Bcc recipients.
         safe: its copies all carry author and plain date, so another letter may reuse its id.
         ancient: its Date says a year before 1990.
+        joins: it makes two conversations one.
         form: what the MIME structure looks like: text, ics_attached, invitation, report.
     """
 
@@ -86,6 +87,7 @@ class Letter:
     bcc_shown: bool = False
     safe: bool = True
     ancient: bool = False
+    joins: bool = False
     copies: list[StoryCopy] = field(default_factory=list)
 
     @property

@@ -1,31 +1,28 @@
-"""Writes the story down: one mbox per member, the directory file, and the truth beside them."""
+"""Writes the story down: one mailbox per member, the directory file, and the truth beside them."""
 
 from __future__ import annotations
 
-import gzip
-import heapq
 import json
-import re
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import IO, Final, Self, cast
+from typing import Final
 
+from rapport.demo.boxes import Box, Maildir, Mbox, clear, let_happen
 from rapport.demo.company import TENANT, Company, CompanySize, build_company
-from rapport.demo.letter import Letter
+from rapport.demo.letter import Letter, StoryCopy
 from rapport.demo.message_ids import MessageIds
 from rapport.demo.render import render
 from rapport.demo.story import Story
 from rapport.demo.truth import Truth
 
-_FROM_LINE: Final = re.compile(rb"^(>*From )", re.MULTILINE)
-_SEPARATOR: Final = b"From mboxrd@z Thu Jan  1 00:00:00 1970\n"
-_REORDERED: Final = 0.08
-_FURTHEST: Final = 300
+_UNCOLLECTED: Final = 0.06
+_LATE_AT_ANY_TIME: Final = 0.02
+_LATE_AT_THE_END: Final = 0.7
+_END: Final = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,8 @@ class GeneratedCompany:
     Attributes:
         directory: the directory file.
         first_directory: the directory before the mail came; `directory` is loaded after it.
-        mailboxes: file per member id.
+        mailboxes: mbox file, or folder of a Maildir, per member id.
+        late_mailboxes: members whose whole mailbox is ingested only in the second round.
         awkward: how often each awkward thing was put in.
         message_ids: kept only when `generate` was asked to.
     """
@@ -45,9 +43,22 @@ class GeneratedCompany:
     directory: Path
     first_directory: Path
     mailboxes: dict[str, Path]
+    late_mailboxes: frozenset[str]
     awkward: Counter[str]
     now: datetime
     message_ids: MessageIds | None = None
+
+    @property
+    def first_mailboxes(self) -> dict[str, Path]:
+        """The mailboxes of the first round."""
+        return {name: path for name, path in self.mailboxes.items() if name not in self.late_mailboxes}
+
+    def later(self) -> None:
+        """Time passes: mail arrives, is moved, trashed and deleted. Only `in_two_rounds` keeps anything for it.
+
+        The truth holds once the mailboxes were ingested both before (those of the first round) and after this.
+        """
+        let_happen(self.directory.parent)
 
 
 def generate(
@@ -58,6 +69,7 @@ def generate(
     size: CompanySize | None = None,
     match_by: str = "address",
     tenant: str = TENANT,
+    in_two_rounds: bool = False,
     compress: bool = False,
     keep_message_ids: bool = False,
     progress: Callable[[int], None] | None = None,
@@ -74,6 +86,8 @@ def generate(
         size: how large.
         match_by: the tenant's setting, which the truth follows.
         tenant: id of the company in its directory.
+        in_two_rounds: give some members a Maildir with folders, and keep part of the mail and every move between
+            folders for `GeneratedCompany.later`.
         compress: write `.mbox.gz`.
         keep_message_ids: keep every Message-ID too, for comparing conversations one by one.
         progress: called with the number of copies written so far, once per letter.
@@ -88,55 +102,80 @@ def generate(
     directory, first = folder / "directory.json", folder / "directory-first.json"
     for path, document in ((directory, company.directory()), (first, company.first_directory())):
         path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    suffix = "mbox.gz" if compress else "mbox"
-    paths = {f"m{member.index}": folder / f"m{member.index}.{suffix}" for member in company.members}
-    with ExitStack() as stack:
-        boxes = [stack.enter_context(_Mailbox(path, f"{seed} {name}")) for name, path in paths.items()]
-        for letter in story.letters():
-            truth.learn(letter)
-            if ids is not None:
-                ids.observe(letter)
-            _write(letter, boxes, company)
-            if progress is not None:
-                progress(truth.copies)
-            if observe is not None:
-                observe(letter)
-    return GeneratedCompany(company, truth, directory, first, paths, story.awkward, now, ids)
+    late = _late_mailboxes(company) if in_two_rounds else frozenset()
+    shelf = _Shelf(folder, company, seed, in_two_rounds=in_two_rounds, compress=compress)
+    for letter in story.letters():
+        truth.learn(letter)
+        if ids is not None:
+            ids.observe(letter)
+        shelf.put(letter, truth.copies)
+        if progress is not None:
+            progress(truth.copies)
+        if observe is not None:
+            observe(letter)
+    shelf.close()
+    return GeneratedCompany(company, truth, directory, first, shelf.paths, late, story.awkward, now, ids)
 
 
-def _write(letter: Letter, boxes: list[_Mailbox], company: Company) -> None:
-    for copy in letter.copies:
-        boxes[copy.owner].add(render(letter, copy, company.members[copy.owner].addresses[0]))
+def _late_mailboxes(company: Company) -> frozenset[str]:
+    """One mbox in nine, and one at least. Never a Maildir: of those the moves after the first round are the point."""
+    return frozenset(f"m{p.index}" for p in company.members if p.index % 9 == 1 and not _has_folders(p.index))
 
 
-class _Mailbox:
-    """One mboxrd file. Some mails arrive late: they are held back while a few hundred others pass."""
+def _has_folders(member: int) -> bool:
+    return member % 8 == 2
 
-    def __init__(self, path: Path, seed: str) -> None:
-        self._file = cast(
-            "IO[bytes]", gzip.GzipFile(path, "wb", mtime=0) if path.suffix == ".gz" else path.open("wb")
-        )
-        self._rng = Random(f"mailbox {seed}")  # noqa: S311 - a story, not a secret
-        self._arrived = 0
-        self._waiting: list[tuple[int, int, bytes]] = []
 
-    def __enter__(self) -> Self:
-        return self
+class _Shelf:
+    """The mailboxes of a company while they are written."""
 
-    def __exit__(self, *_: object) -> None:
-        for waiting in sorted(self._waiting):
-            self._append(waiting[2])
-        self._file.close()
+    def __init__(
+        self, folder: Path, company: Company, seed: int, *, in_two_rounds: bool, compress: bool
+    ) -> None:
+        clear(folder)
+        self._company = company
+        self._rng = Random(f"later {seed}")  # noqa: S311 - a story, not a secret
+        self._in_two_rounds = in_two_rounds
+        self._whole = _late_mailboxes(company)
+        self.paths: dict[str, Path] = {}
+        self._boxes: list[Box] = []
+        for member in company.members:
+            name = f"m{member.index}"
+            box: Box
+            if in_two_rounds and _has_folders(member.index):
+                self.paths[name] = folder / name
+                box = Maildir(folder / name, f"{seed} {name}")
+            else:
+                self.paths[name] = folder / f"{name}.mbox{'.gz' if compress else ''}"
+                box = Mbox(self.paths[name], f"{seed} {name}")
+            self._boxes.append(box)
 
-    def add(self, mail: bytes) -> None:
-        """Take one mail; it or an earlier one is written."""
-        self._arrived += 1
-        late = self._rng.randrange(_FURTHEST) if self._rng.random() < _REORDERED else 0
-        heapq.heappush(self._waiting, (self._arrived + late, self._arrived, mail))
-        while self._waiting and self._waiting[0][0] <= self._arrived:
-            self._append(heapq.heappop(self._waiting)[2])
+    def put(self, letter: Letter, copies: int) -> None:
+        """Put the letter's copies into their mailboxes; `copies` are written with them."""
+        at_the_end = copies > _END * self._company.size.copies
+        for copy in letter.copies:
+            box = self._boxes[copy.owner]
+            box.add(self._rendered(letter, copy), copy.way, late=self._is_late(letter, copy, at_the_end))
+            if self._rng.random() < _UNCOLLECTED:
+                # Nobody may ever see it: it is the same mail under another id.
+                box.add_uncollected(self._rendered(_unseen(letter), copy))
 
-    def _append(self, mail: bytes) -> None:
-        # mboxrd: a line that begins with any number of > and From gets one more >.
-        self._file.write(_SEPARATOR + _FROM_LINE.sub(rb">\1", mail))
-        self._file.write(b"\n")
+    def _is_late(self, letter: Letter, copy: StoryCopy, at_the_end: bool) -> bool:
+        if not self._in_two_rounds or f"m{copy.owner}" in self._whole:
+            return False
+        return letter.joins or self._rng.random() < (_LATE_AT_THE_END if at_the_end else _LATE_AT_ANY_TIME)
+
+    def _rendered(self, letter: Letter, copy: StoryCopy) -> bytes:
+        return render(letter, copy, self._company.members[copy.owner].addresses[0])
+
+    def close(self) -> None:
+        """Write what is still held back."""
+        for box in self._boxes:
+            box.close()
+
+
+def _unseen(letter: Letter) -> Letter:
+    """The same mail under another id, in a conversation of its own."""
+    return replace(
+        letter, message_id=f"uncollected.{letter.serial}@mail.example", references=[], in_reply_to=None
+    )

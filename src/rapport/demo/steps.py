@@ -29,7 +29,7 @@ from rapport.topic_reader import read_all
 from rapport_core.clock import SystemClock, to_ms
 from rapport_core.errors import ConfigError
 from rapport_producers.archive.connector import PROVIDER, Link, Outcome, ingest
-from rapport_producers.archive.sources import MboxArchive, folder_option
+from rapport_producers.archive.sources import MaildirArchive, MboxArchive, folder_option
 from rapport_producers.ledger import fold
 from rapport_producers.publisher import Owner
 from rapport_schemas.topics import CONNECTIONS, CURSORS, ITEMS, THREAD_ALIAS, Topic
@@ -115,7 +115,8 @@ def ingest_mailboxes(
                 watch(member, before + outcome.read)
 
             ledger = fold(known, link.wire, TENANT, owner.connection)
-            outcome = ingest(MboxArchive(path, folder_option("")), owner, ledger, link, watch=report)
+            archive = MaildirArchive(path) if path.is_dir() else MboxArchive(path, folder_option(""))
+            outcome = ingest(archive, owner, ledger, link, watch=report)
             published, read = published + outcome.published, read + outcome.read
     return published
 

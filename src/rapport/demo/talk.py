@@ -97,6 +97,7 @@ class Linker:
         """Answer the last letters of two conversations at once: they are one from now on."""
         letter.references = [self._name_of(talk.chain[-1]), self._name_of(other.chain[-1])]
         letter.in_reply_to = None
+        letter.joins = True
         self._threads.join(talk.thread, other.thread)
 
     def _cut_off(self, letter: Letter) -> str:

@@ -9,7 +9,7 @@ class ThreadBook:
     """Hands out thread handles; joined handles have one `root`."""
 
     def __init__(self) -> None:
-        self._parent = array("l")
+        self._parent = array("i")
 
     def new(self) -> int:
         """A handle of a conversation of its own."""

@@ -25,8 +25,13 @@ WINDOWS = ((30, None), (7, None), (90, date(2026, 10, 25)), (183, None), (1, dat
 
 def _compare(made: GeneratedCompany, windows: Any = WINDOWS) -> Comparison:
     naive = NaivePipeline(made.directory, made.mailboxes)
-    result = Comparison()
+    result = _differences(made, naive, windows)
     result.cell("all", "copies", made.truth.copies, len(naive.copies))
+    return result
+
+
+def _differences(made: GeneratedCompany, naive: NaivePipeline, windows: Any = WINDOWS) -> Comparison:
+    result = Comparison()
     result.cell("all", "messages", made.truth.messages, len(naive.mails))
     result.cell("all", "threads", made.truth.conversations, naive.threads)
     for by in ("member", "customer", "contact"):
@@ -54,6 +59,19 @@ def test_truth_and_naive_pipeline_agree(tmp_path: Path, seed: int, match_by: str
     result = _compare(generate(tmp_path, seed=seed, now=NOW, size=size, match_by=match_by))
     assert result.differences == []
     assert result.cells > 5_000
+
+
+@pytest.mark.parametrize(("seed", "match_by"), [(21, "address"), (22, "domain")])
+def test_mail_that_comes_late_and_moves_counts_once(tmp_path: Path, seed: int, match_by: str) -> None:
+    """Two rounds: whole mailboxes, growing files, folder moves, trash, deletions. What was once collected counts."""
+    size = CompanySize(members=12, customers=25, contacts=110, copies=1_800)
+    made = generate(tmp_path, seed=seed, now=NOW, size=size, match_by=match_by, in_two_rounds=True)
+    naive = NaivePipeline(made.directory, made.first_mailboxes)
+    assert _differences(made, naive).differences, "the second round changes nothing"
+    made.later()
+    assert _compare(made).differences, "the first round shows nothing that the second one lacks"
+    naive.collect(made.mailboxes)
+    assert _differences(made, naive).differences == []
 
 
 @pytest.fixture(scope="module")

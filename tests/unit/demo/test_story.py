@@ -30,7 +30,8 @@ def letters() -> list[Letter]:
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def _generate(folder: Path, seed: int = 1, **options: object) -> GeneratedCompany:

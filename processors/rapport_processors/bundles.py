@@ -5,19 +5,37 @@ A bundle becomes as few Kafka records as fit the broker's limit: cost is per rec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from rapport_core.ids import partition_of
 from rapport_core.keys import KeyRing
 from rapport_processors.outbox import OutRecord
-from rapport_schemas.records import Claim, Copy, DirectoryNotice, KeyPair, Mark, Routed, RoutedBody
+from rapport_schemas.records import (
+    Attendee,
+    Claim,
+    Copy,
+    DirectoryNotice,
+    KeyPair,
+    Mark,
+    Person,
+    Routed,
+    RoutedBody,
+)
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import PARTITIONS, ROUTED, Lane, composite_key
 from rapport_schemas.wire import Wire, encode_body, tagged
 
 _MAX_BODY_BYTES = 400_000
 _COPY_BYTES, _PERSON_BYTES, _CLAIM_BYTES, _PAIR_BYTES = 600, 16, 36, 36
+_EVENT_TEXTS: tuple[Literal["uid", "title", "location", "preview", "organizer", "organizer_name"], ...] = (
+    "uid",
+    "title",
+    "location",
+    "preview",
+    "organizer",
+    "organizer_name",
+)
 _TEXTS: tuple[
     Literal["message_id", "header_id", "author", "author_name", "subject", "base_subject", "preview"], ...
 ] = (
@@ -37,13 +55,25 @@ def _bytes(text: str) -> int:
     return len(text) if text.isascii() else 4 * len(text)
 
 
+def _bytes_of_people(people: Sequence[Person | Attendee]) -> int:
+    return sum(_PERSON_BYTES + _bytes(one["name"]) + _bytes(one["address"]) for one in people)
+
+
 def _empty() -> RoutedBody:
     return {"copies": [], "claims": [], "joins": [], "labels": [], "redecide": []}
 
 
 def _tagged(body: RoutedBody) -> dict[str, Any]:
-    copies = [{**copy, "message": tagged("CopyMessage", copy["message"])} for copy in body["copies"]]
-    return {**body, "copies": copies}
+    return {**body, "copies": [tagged_copy(copy) for copy in body["copies"]]}
+
+
+def tagged_copy(copy: Copy) -> dict[str, Any]:
+    """A copy with the branches of its unions said."""
+    return {
+        **copy,
+        "message": tagged("CopyMessage", copy["message"]),
+        "meeting": tagged("CopyMeeting", copy["meeting"]),
+    }
 
 
 class _Bundle:
@@ -87,14 +117,14 @@ class Bundles:
         return self._bundles.setdefault((tenant, gen, partition), _Bundle())
 
     def copy(self, tenant: str, gen: int, copy: Copy) -> None:
-        """A copy, for the shard of its message id."""
-        message = copy["message"]
+        """A copy, for the shard of its message or meeting."""
+        message, meeting = copy["message"], copy["meeting"]
         size = _COPY_BYTES
         if message is not None:
-            size += sum(_bytes(message[name]) for name in _TEXTS)
-            size += sum(
-                _PERSON_BYTES + _bytes(one["name"]) + _bytes(one["address"]) for one in message["people"]
-            )
+            size += sum(_bytes(message[name]) for name in _TEXTS) + _bytes_of_people(message["people"])
+        if meeting is not None:
+            size += sum(_bytes(meeting[name]) for name in _EVENT_TEXTS)
+            size += _bytes_of_people(meeting["attendees"])
         bundle = self._target(tenant, gen, partition_of(copy["id"], self._partitions))
         bundle.room(size)["copies"].append(copy)
 

@@ -1,4 +1,4 @@
-"""From a group of copies to item records: pure mapping of messages and decisions."""
+"""From a group of copies to item records: pure mapping of messages, meetings and decisions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from rapport_core.ids import HASH_BYTES, keyed_hash
 from rapport_core.keys import TenantKeys
-from rapport_processors.model import Decision, Message
+from rapport_processors.model import Decision, Meeting, Message
 from rapport_schemas.records import Copy, Item, ItemBody, Origin
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import composite_key
@@ -22,40 +22,44 @@ _MOST_HASHES = 8_000
 """Copies of one message add up without end, a Kafka record does not: these keep the largest item below its limit."""
 
 
-def item_id(keys: TenantKeys, message: Message) -> str:
-    """The public id: 32 hex digits of (tenant by its key, id, author, the group's earliest date)."""
-    return _id_of(keys, message.identity, message.author, message.earliest_ms)
-
-
-def _id_of(keys: TenantKeys, identity: str, author: str, earliest_ms: int | None) -> str:
+def message_item_id(keys: TenantKeys, identity: str, author: str, earliest_ms: int | None) -> str:
+    """A message's public id: 32 hex digits of (tenant by its key, id, author, the group's earliest date)."""
     earliest = _NO_TIME if earliest_ms is None else str(earliest_ms)
     return keyed_hash(keys.hash, "item", identity, author, earliest).hex()
 
 
-def possible_ids(keys: TenantKeys, copies: Iterable[Copy]) -> dict[str, str]:
-    """Every id that a message made of some of these copies can have, with the key of a copy it would hold.
+def meeting_item_id(keys: TenantKeys, uid: str, original_start: str) -> str:
+    """A meeting's public id: 32 hex digits of (tenant by its key, canonical UID, original start)."""
+    return keyed_hash(keys.hash, "meeting-item", uid, original_start).hex()
 
-    An id is made of an author and the earliest date of its group: a copy's own, or that of one without an author that
-    joined it, or none while no dated copy was there. Nearly always there is one, that of the message itself.
+
+def possible_ids(keys: TenantKeys, copies: Iterable[Copy]) -> dict[str, str]:
+    """Every id that an item made of some of these copies can have, with the key of a copy it would hold.
+
+    A message's id is made of an author and the earliest date of its group: a copy's own, or that of one without an
+    author that joined it, or none while no dated copy was there. Nearly always there is one, that of the message
+    itself. A meeting has one for ever.
     """
+    copies = list(copies)
     contents = [(copy["key"], copy["message"]) for copy in copies if copy["message"]]
     found: dict[str, str] = {}
     for key, content in contents:
         identity = content["message_id"] or content["fallback_id"]
         author = "" if content["author_hidden"] else content["author"]
-        found.setdefault(_id_of(keys, identity, author, content["date"]), key)
+        found.setdefault(message_item_id(keys, identity, author, content["date"]), key)
         if content["author_hidden"]:
             for writer in {other["author"] for _, other in contents if not other["author_hidden"]}:
-                found.setdefault(_id_of(keys, identity, writer, content["date"]), key)
+                found.setdefault(message_item_id(keys, identity, writer, content["date"]), key)
+    for copy in copies:
+        if (event := copy["meeting"]) is not None:
+            found.setdefault(meeting_item_id(keys, event["uid"], event["original_start"]), copy["key"])
     return found
 
 
-def _origin(message: Message) -> Origin | None:
-    read = [
-        (copy["message"]["fetched_at"], copy["key"], copy["message"]["origin"])
-        for copy in message.copies
-        if copy["message"]
-    ]
+def _origin(copies: Iterable[Copy]) -> Origin | None:
+    """Where the first of them was read."""
+    contents = ((copy["key"], copy["message"] or copy["meeting"]) for copy in copies)
+    read = [(content["fetched_at"], key, content["origin"]) for key, content in contents if content]
     return min(read, key=lambda entry: entry[:2])[2] if read else None
 
 
@@ -68,22 +72,34 @@ def _message_ids(message: Message) -> list[str]:
     return sorted(found - {""})
 
 
-def body_of(message: Message, decision: Decision) -> ItemBody:
+def body_of(said: Message | Meeting, decision: Decision) -> ItemBody:
     """Everything a person could read of an item."""
-    return {
-        "message_id": message.message_id,
-        "subject": message.subject,
-        "preview": message.preview,
-        "author": message.author,
-        "author_name": message.author_name,
-        "people": _fitting(message.people, _PEOPLE_CHARS, lambda one: len(one["name"]) + len(one["address"])),
-        "copies": _fitting([copy["key"] for copy in message.copies], _COPIES_CHARS, len),
+    people = _fitting(said.people, _PEOPLE_CHARS, lambda one: len(one["name"]) + len(one["address"]))
+    body: ItemBody = {
+        "message_id": "",
+        "subject": said.subject,
+        "preview": said.preview,
+        "author": said.author,
+        "author_name": said.author_name,
+        "people": people,
+        "copies": _fitting([copy["key"] for copy in said.copies], _COPIES_CHARS, len),
         "reason": _reason(decision),
         "location": "",
         "answers": [],
         "all_day": False,
         "private": False,
         "series": "",
+    }
+    if isinstance(said, Message):
+        return {**body, "message_id": said.message_id}
+    return {
+        **body,
+        "message_id": said.uid,
+        "location": said.location,
+        "answers": list(said.answers[: len(people)]),
+        "all_day": said.all_day,
+        "private": said.private,
+        "series": said.thread_key.hex() if said.original_start else "",
     }
 
 
@@ -104,19 +120,23 @@ def _reason(decision: Decision) -> str:
 
 
 def item_of(
-    tenant: str, gen: int, keys: TenantKeys, message: Message, decision: Decision, assignment: int
+    tenant: str, gen: int, keys: TenantKeys, said: Message | Meeting, decision: Decision, assignment: int
 ) -> tuple[Item, bytes]:
     """The item record, sealed, and a digest of all that it says: equal digests need no new record."""
-    public_id = item_id(keys, message)
-    addresses = sorted({person["address"] for person in message.people} | {message.author} - {""})
+    if isinstance(said, Message):
+        public_id = message_item_id(keys, said.identity, said.author, said.earliest_ms)
+        ids = _message_ids(said)
+    else:
+        public_id, ids = meeting_item_id(keys, said.uid, said.original_start), [said.uid]
+    addresses = sorted({person["address"] for person in said.people} | {said.author} - {""})
     item: Item = {
         "tenant": tenant,
         "gen": gen,
         "item_id": public_id,
         "kind": "email",
-        "at": message.at_ms,
-        "thread_key": message.thread_key.hex(),
-        "mail_class": message.mail_class,
+        "at": said.at_ms,
+        "thread_key": said.thread_key.hex(),
+        "mail_class": "",
         "synced": decision.synced,
         "rule": decision.rule,
         "author_members": list(decision.author_members),
@@ -129,18 +149,20 @@ def item_of(
         "deleted": False,
         "redirect": None,
         "assignment": 0,
-        "origin": _origin(message),
-        "id_hashes": [
-            keyed_hash(keys.hash, "message-id", id_) for id_ in _message_ids(message)[:_MOST_HASHES]
-        ],
+        "origin": _origin(said.copies),
+        "id_hashes": [keyed_hash(keys.hash, "message-id", id_) for id_ in ids[:_MOST_HASHES]],
         "address_hashes": [keyed_hash(keys.hash, "address", address) for address in addresses[:_MOST_HASHES]],
         "sealed": b"",
         "mark": None,
         "ends": None,
         "cancelled": False,
-        "declined_members": [],
+        "declined_members": list(decision.declined),
     }
-    body = encode_body("item_body", body_of(message, decision))
+    if isinstance(said, Message):
+        item["mail_class"] = said.mail_class
+    else:
+        item["kind"], item["ends"], item["cancelled"] = "meeting", said.ends_ms, said.cancelled
+    body = encode_body("item_body", body_of(said, decision))
     plain = {**item, "origin": tagged("Origin", item["origin"])}
     digest = blake2b(encode_body("item", plain) + body, digest_size=16).digest()
     item["assignment"] = assignment

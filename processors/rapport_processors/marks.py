@@ -1,7 +1,7 @@
 """Marks: how a waiting command learns that everything before it is visible.
 
-A mark stands behind everything of every input partition. Weave collects it from all its sources (round 0: route's
-partitions of both lanes and the directory; later rounds: weave's own partitions, both lanes), then sends it on to all
+A mark stands behind everything of every input partition. Weave collects it from all its sources (round 0: the
+partitions of all of route's inputs and the directory; later rounds: weave's own partitions, both lanes), then sends it on to all
 partitions of `routed`. A round in which no partition sent labels or sweep slices since the round before proves that
 nothing caused by the inputs is under way, and the mark leaves for the sinks. Every partition sees the same words, so
 all decide alike, or, where a crash made a source say something else the second time, a partition that let the mark go
@@ -17,7 +17,7 @@ from rapport_core.ids import HASH_BYTES
 from rapport_processors.bundles import Bundles
 from rapport_processors.state import StateBatch, group
 from rapport_schemas.records import Mark
-from rapport_schemas.topics import Lane
+from rapport_schemas.topics import RAW, Lane
 
 _SPACE = b"\0marks\0"
 _CLEAN, _DIRTY = b"\x00", b"\x01"
@@ -28,7 +28,9 @@ _REMEMBERED = 64
 
 def expected_sources(round_: int, partitions: int) -> int:
     """How many sources speak in a round."""
-    return partitions * len(_LANES) + (1 if round_ == 0 else 0)
+    if round_ == 0:
+        return partitions * sum(map(len, RAW.values())) + 1
+    return partitions * len(_LANES)
 
 
 @dataclass(frozen=True, slots=True)

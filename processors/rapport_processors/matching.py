@@ -1,10 +1,11 @@
-"""Contract part 6 for mail: what a message belongs to, under one state of the directory. Pure, and on the hot path.
+"""Contract part 6: what a message or meeting belongs to, under one state of the directory. Pure, and on the hot path.
 
 `explain` (in `matching_explain`) answers at length; `decide` keeps only what the item's record needs.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from rapport_processors.directory import TenantDirectory
@@ -12,7 +13,8 @@ from rapport_processors.directory_facts import STRANGER, Facts, Side, used_entry
 from rapport_processors.directory_records import Ref
 from rapport_processors.directory_settings import TenantSettings
 from rapport_processors.matching_parties import Parties, parties_of
-from rapport_processors.model import Decision, Message
+from rapport_processors.meetings.assemble import declined_by
+from rapport_processors.model import Decision, Meeting, Message
 from rapport_schemas.records import Copy
 
 
@@ -22,29 +24,42 @@ class Rule:
     CONTACT_ADDRESS: Final = "contact_address"
     CUSTOMER_DOMAIN: Final = "customer_domain"
     SYNC_UNKNOWN_SENDER: Final = "sync_unknown_sender"
+    SYNC_UNKNOWN_ORGANIZER: Final = "sync_unknown_organizer"
     OWNER_NOT_LISTED: Final = "owner_not_listed"
     UNKNOWN_SENDER: Final = "unknown_sender"
+    UNKNOWN_ORGANIZER: Final = "unknown_organizer"
     NO_CUSTOMER: Final = "no_customer"
     INTERNAL: Final = "internal"
     EXCLUDED: Final = "excluded"
+    NOT_A_MEETING: Final = "not_a_meeting"
+    PRIVATE_MEETING: Final = "private_meeting"
 
 
 SYNCED: Final[frozenset[str]] = frozenset(
-    {Rule.CONTACT_ADDRESS, Rule.CUSTOMER_DOMAIN, Rule.SYNC_UNKNOWN_SENDER}
+    {
+        Rule.CONTACT_ADDRESS,
+        Rule.CUSTOMER_DOMAIN,
+        Rule.SYNC_UNKNOWN_SENDER,
+        Rule.SYNC_UNKNOWN_ORGANIZER,
+    }
 )
 _RANK: Final[dict[str, int]] = {
     Rule.CONTACT_ADDRESS: 0,
     Rule.CUSTOMER_DOMAIN: 1,
     Rule.SYNC_UNKNOWN_SENDER: 2,
+    Rule.SYNC_UNKNOWN_ORGANIZER: 2,
     Rule.OWNER_NOT_LISTED: 3,
     Rule.UNKNOWN_SENDER: 4,
+    Rule.UNKNOWN_ORGANIZER: 4,
     Rule.NO_CUSTOMER: 5,
 }
 """Over the copies of an item the rule of the lowest rank decides: the nearest to synced."""
 
 
-def decide(message: Message, directory: TenantDirectory) -> Decision:
+def decide(message: Message | Meeting, directory: TenantDirectory) -> Decision:
     """Contract part 6. The same for every order of people and copies; reads no clock."""
+    if isinstance(message, Meeting) and (rule := _kept_out(message, directory.settings)):
+        return _not_synced(rule)
     parties = parties_of(message, directory.facts_at(message.at_ms))
     if parties.author is not None and not parties.outside:
         return _not_synced(Rule.INTERNAL)
@@ -54,14 +69,25 @@ def decide(message: Message, directory: TenantDirectory) -> Decision:
     rule, modes, members = judge(message, parties, directory)
     if rule not in SYNCED:
         return _not_synced(rule)
-    return _attributed(parties, rule, modes, members)
+    decision = _attributed(parties, rule, modes, members)
+    if isinstance(message, Meeting):
+        declined = declined_by(message, members, directory.facts_at(message.at_ms))
+        return replace(decision, declined=declined)
+    return decision
+
+
+def _kept_out(meeting: Meeting, settings: TenantSettings) -> str:
+    """The rule that keeps a meeting out whoever is in it (contract part 5), or empty."""
+    if meeting.kind:
+        return Rule.NOT_A_MEETING
+    return Rule.PRIVATE_MEETING if meeting.private and settings.private_meetings == "skip" else ""
 
 
 def _not_synced(rule: str, *entries: dict[str, str]) -> Decision:
     return Decision(synced=False, rule=rule, reason={"rule": rule, "entries": list(entries)})
 
 
-def exclusion_of(message: Message, parties: Parties, directory: TenantDirectory) -> Ref | None:
+def exclusion_of(message: Message | Meeting, parties: Parties, directory: TenantDirectory) -> Ref | None:
     """The exclusion that leaves this item out (contract 6.2); of several the oldest."""
     if not directory.has_exclusions:
         return None
@@ -71,7 +97,7 @@ def exclusion_of(message: Message, parties: Parties, directory: TenantDirectory)
     return min(found, key=lambda ref: (ref.age, ref.value), default=None)
 
 
-def _excluded_pairs(message: Message, parties: Parties, directory: TenantDirectory) -> list[Ref]:
+def _excluded_pairs(message: Message | Meeting, parties: Parties, directory: TenantDirectory) -> list[Ref]:
     """Pairs whose two sides both take part. Every contact an address may stand for counts, whatever the ambiguity rule."""
     contacts = {ref.owner.id for facts in parties.outside.values() for ref in facts.contact.candidates}
     if not contacts:
@@ -87,7 +113,9 @@ def _excluded_pairs(message: Message, parties: Parties, directory: TenantDirecto
 def _is_delivery(copy: Copy, settings: TenantSettings) -> bool:
     """Whether a copy is a part of an owner who is not named (contract 6.3): not when it came through a list."""
     message = copy["message"]
-    return message is not None and (message["mail_class"] != "list" or settings.count_list_delivery)
+    if message is None:
+        return copy["meeting"] is not None
+    return message["mail_class"] != "list" or settings.count_list_delivery
 
 
 def customer_side(facts: Facts, settings: TenantSettings) -> Side:
@@ -95,7 +123,7 @@ def customer_side(facts: Facts, settings: TenantSettings) -> Side:
     return facts.customer if settings.match_by == "domain" else facts.contact
 
 
-def verdict(parties: Parties, settings: TenantSettings) -> str:
+def verdict(parties: Parties, settings: TenantSettings, *, meeting: bool) -> str:
     """Contract 6.4 and 6.5 under one connection's settings."""
     matching = [
         address for address, facts in parties.outside.items() if customer_side(facts, settings).candidates
@@ -105,21 +133,26 @@ def verdict(parties: Parties, settings: TenantSettings) -> str:
     author = parties.author
     if author is not None and (author.members or customer_side(author, settings).candidates):
         return Rule.CUSTOMER_DOMAIN if settings.match_by == "domain" else Rule.CONTACT_ADDRESS
-    if settings.sync_unknown_sender and parties.member_received and not parties.received.isdisjoint(matching):
-        return Rule.SYNC_UNKNOWN_SENDER
-    return Rule.UNKNOWN_SENDER
+    both_received = parties.member_received and not parties.received.isdisjoint(matching)
+    if meeting:
+        wanted = settings.sync_unknown_organizer and both_received
+        return Rule.SYNC_UNKNOWN_ORGANIZER if wanted else Rule.UNKNOWN_ORGANIZER
+    return Rule.SYNC_UNKNOWN_SENDER if settings.sync_unknown_sender and both_received else Rule.UNKNOWN_SENDER
 
 
-def judge(message: Message, parties: Parties, directory: TenantDirectory) -> tuple[str, set[str], set[str]]:
+def judge(
+    message: Message | Meeting, parties: Parties, directory: TenantDirectory
+) -> tuple[str, set[str], set[str]]:
     """Each copy under its connection's settings (contract 6.8): the deciding rule, how synced copies match, who takes part."""
     tenant = directory.settings
-    usual = verdict(parties, tenant)
+    meeting = isinstance(message, Meeting)
+    usual = verdict(parties, tenant, meeting=meeting)
     best: str = Rule.NO_CUSTOMER
     modes: set[str] = set()
     members: set[str] = set()
     for copy in message.copies:
         settings = directory.settings_of(copy["connection"]) if directory.has_overrides else tenant
-        rule = usual if settings is tenant else verdict(parties, settings)
+        rule = usual if settings is tenant else verdict(parties, settings, meeting=meeting)
         owner = copy["member"]
         if rule in SYNCED:
             if settings.owner_must_be_listed and owner not in parties.listed:

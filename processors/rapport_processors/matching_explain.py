@@ -1,4 +1,4 @@
-"""Contract 6.10: why a message is here, or is not, and what would turn it. Pure; reads everything `decide` reads."""
+"""Contract 6.10: why an item is here, or is not, and what would turn it. Pure; reads everything `decide` reads."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rapport_processors.directory_settings import TenantSettings
 from rapport_processors.mail.addresses import domain_of
 from rapport_processors.matching import SYNCED, Rule, decide, exclusion_of, verdict
 from rapport_processors.matching_parties import Parties, parties_of
-from rapport_processors.model import Decision, Message
+from rapport_processors.model import Decision, Meeting, Message
 from rapport_processors.public_providers import is_public
-from rapport_schemas.records import DirectoryEntry, Entry
+from rapport_schemas.records import Copy, DirectoryEntry, Entry
 
 _MOST_ADDRESSES = 10
 """Changes are tried for so many external addresses; a mail to a thousand people is not explained a thousand times."""
@@ -24,11 +24,15 @@ _SENTENCES = {
     Rule.CONTACT_ADDRESS: "It is here: the author and an address of a contact make it an interaction.",
     Rule.CUSTOMER_DOMAIN: "It is here: the author and an address in a customer's domain make it an interaction.",
     Rule.SYNC_UNKNOWN_SENDER: "It is here although nobody knows the author: a member and a customer's address both received it, and sync_unknown_sender is on.",
+    Rule.SYNC_UNKNOWN_ORGANIZER: "It is here although nobody knows the organiser: a member and a customer's address are both invited, and sync_unknown_organizer is on.",
     Rule.OWNER_NOT_LISTED: "It is not here: owner_must_be_listed is on, and no mailbox that holds it belongs to somebody in To, Cc or From.",
     Rule.UNKNOWN_SENDER: "It is not here: the author is neither a team member nor on the customer side.",
+    Rule.UNKNOWN_ORGANIZER: "It is not here: the organiser is neither a team member nor on the customer side.",
     Rule.NO_CUSTOMER: "It is not here: nobody in it is on the customer side.",
     Rule.INTERNAL: "It is not here: everybody in it is internal.",
     Rule.EXCLUDED: "It is not here: an exclusion names somebody in it.",
+    Rule.NOT_A_MEETING: "It is not here: the calendar says that it is no meeting, such as focus time or an absence.",
+    Rule.PRIVATE_MEETING: "It is not here: it is private, and private_meetings is skip.",
 }
 
 
@@ -43,7 +47,7 @@ class _Change:
     deletes: tuple[Subject, ...] = ()
 
 
-def explain(message: Message, directory: TenantDirectory) -> dict[str, object]:
+def explain(message: Message | Meeting, directory: TenantDirectory) -> dict[str, object]:
     """The whole answer, JSON-ready: rule, people, copies, entries used, losing candidates, `would_turn`.
 
     Each element of `would_turn` was tried: making its `changes`, all of them, turns the decision. It holds addresses:
@@ -62,7 +66,7 @@ def explain(message: Message, directory: TenantDirectory) -> dict[str, object]:
     }
 
 
-def _people(message: Message, parties: Parties) -> list[dict[str, object]]:
+def _people(message: Message | Meeting, parties: Parties) -> list[dict[str, object]]:
     roles: dict[str, set[str]] = {message.author: {"author"}} if message.author else {}
     for person in message.people:
         roles.setdefault(person["address"], set()).add(person["role"])
@@ -85,12 +89,14 @@ def _standing(facts: Facts | None) -> dict[str, object]:
     return {"standing": standing, **{name: ids for name, ids in known.items() if ids}}
 
 
-def _copies(message: Message, parties: Parties, directory: TenantDirectory) -> list[dict[str, object]]:
+def _copies(
+    message: Message | Meeting, parties: Parties, directory: TenantDirectory
+) -> list[dict[str, object]]:
     return [
         {
             "connection": copy["connection"],
             "member": copy["member"],
-            "rule": _copy_rule(copy["member"], parties, directory.settings_of(copy["connection"])),
+            "rule": _copy_rule(copy, parties, directory.settings_of(copy["connection"])),
             "named": copy["member"] in parties.named,
             "mail_class": copy["message"]["mail_class"] if copy["message"] else "",
         }
@@ -98,14 +104,14 @@ def _copies(message: Message, parties: Parties, directory: TenantDirectory) -> l
     ]
 
 
-def _copy_rule(owner: str, parties: Parties, settings: TenantSettings) -> str:
-    rule = verdict(parties, settings)
-    unlisted = settings.owner_must_be_listed and owner not in parties.listed
+def _copy_rule(copy: Copy, parties: Parties, settings: TenantSettings) -> str:
+    rule = verdict(parties, settings, meeting=copy["meeting"] is not None)
+    unlisted = settings.owner_must_be_listed and copy["member"] not in parties.listed
     return Rule.OWNER_NOT_LISTED if rule in SYNCED and unlisted else rule
 
 
 def _losing(
-    message: Message, parties: Parties, decision: Decision, directory: TenantDirectory
+    message: Message | Meeting, parties: Parties, decision: Decision, directory: TenantDirectory
 ) -> list[dict[str, str]]:
     lookup = directory.lookup(message.at_ms)
     won = {*decision.contacts, *decision.customers}
@@ -141,7 +147,7 @@ def _why_lost(ref: Ref, decision: Decision, directory: TenantDirectory) -> str:
 
 
 def _would_turn(
-    message: Message, parties: Parties, decision: Decision, directory: TenantDirectory
+    message: Message | Meeting, parties: Parties, decision: Decision, directory: TenantDirectory
 ) -> list[dict[str, object]]:
     """The single changes that turn the decision; where there is none, the pairs that do. Each is really tried."""
     addresses = {message.author, *(person["address"] for person in message.people)} - {""}
@@ -173,7 +179,7 @@ def _changed(directory: TenantDirectory, part: set[Subject], tried: tuple[_Chang
 
 
 def _changes(
-    message: Message, parties: Parties, decision: Decision, directory: TenantDirectory
+    message: Message | Meeting, parties: Parties, decision: Decision, directory: TenantDirectory
 ) -> Iterator[_Change]:
     outside = sorted(parties.outside.items())[:_MOST_ADDRESSES]
     if decision.synced:
@@ -188,7 +194,7 @@ def _changes(
             yield _add("member", "address", message.author, f"add {message.author} to a team member")
         for address, facts in outside:
             yield from _customer_side(address, facts, directory.settings)
-    yield from _switches(directory.settings)
+    yield from _switches(message, directory.settings)
 
 
 def _exclude(address: str) -> _Change:
@@ -215,8 +221,14 @@ def _add(kind: str, what: str, value: str, sentence: str) -> _Change:
     )
 
 
-def _switches(settings: TenantSettings) -> Iterator[_Change]:
-    for name in ("sync_unknown_sender", "owner_must_be_listed"):
+def _switches(message: Message | Meeting, settings: TenantSettings) -> Iterator[_Change]:
+    unknown = "sync_unknown_sender"
+    if isinstance(message, Meeting):
+        unknown = "sync_unknown_organizer"
+        if message.private:
+            other = "count" if settings.private_meetings == "skip" else "skip"
+            yield _setting("private_meetings", other, f"set private_meetings to {other}")
+    for name in (unknown, "owner_must_be_listed"):
         value = not getattr(settings, name)
         yield _setting(name, value, f"turn {'on' if value else 'off'} {name}")
     other = "address" if settings.match_by == "domain" else "domain"

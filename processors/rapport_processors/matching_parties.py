@@ -1,30 +1,33 @@
-"""Who is in a message, as the directory sees them: the common ground of `decide` and `explain`."""
+"""Who is in a message or a meeting, as the directory sees them: the common ground of `decide` and `explain`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from rapport_processors.directory_facts import Facts
-from rapport_processors.model import Message
+from rapport_processors.model import Meeting, Message
 
-RECEIVED = frozenset({"to", "cc"})
-"""Roles of listed recipients. Bcc is delivery: nobody else saw it."""
+AUTHOR = frozenset({"from", "organizer"})
+"""Roles of whom it comes from."""
+
+RECEIVED = frozenset({"to", "cc", "attendee", "optional"})
+"""Roles of listed recipients and attendees. Bcc is delivery: nobody else saw it."""
 
 UNHEARD = frozenset({"sender", "reply_to"})
 """Roles that make nobody a participant: a mail service's Sender or an answering address belongs to no conversation."""
 
 
 class Parties:
-    """The people of one message.
+    """The people of one message or meeting.
 
     Attributes:
         author: what the directory says about the author; None when hidden or unreadable.
         people: everybody who takes part by address, with what the directory says.
         outside: of these, who is not internal.
-        received: external addresses in To or Cc.
+        received: external addresses in To or Cc, or invited.
         named: members who are named in the item, in whatever role.
-        listed: members in To, Cc or From.
-        member_received: whether a member is in To or Cc.
+        listed: members in To, Cc or From, or organising or invited.
+        member_received: whether a member is in To or Cc, or invited.
     """
 
     __slots__ = ("author", "listed", "member_received", "named", "outside", "people", "received")
@@ -40,9 +43,11 @@ class Parties:
 
     def take(self, address: str, role: str, facts: Facts) -> None:
         """Adds one mention of one address."""
+        if role == "room":
+            return
         if facts.members:
             self.named.update(facts.members)
-            if role == "from" or role in RECEIVED:
+            if role in AUTHOR or role in RECEIVED:
                 self.listed.update(facts.members)
                 self.member_received |= role in RECEIVED
         if role in UNHEARD:
@@ -54,8 +59,8 @@ class Parties:
                 self.received.add(address)
 
 
-def parties_of(message: Message, facts_of: Callable[[str], Facts]) -> Parties:
-    """The people of a message. A function of the set of mentions, not of their order."""
+def parties_of(message: Message | Meeting, facts_of: Callable[[str], Facts]) -> Parties:
+    """The people of an item. A function of the set of mentions, not of their order."""
     parties = Parties()
     if message.author:
         parties.author = facts_of(message.author)

@@ -1,7 +1,8 @@
-"""The values that pass between the pure parts: a message made of copies, and what was decided about it."""
+"""The values that pass between the pure parts: a message or a meeting made of copies, and what was decided about it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rapport_schemas.records import Copy, Person
@@ -42,14 +43,51 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Meeting:
+    """One occurrence, however many copies. A pure function of the set of its copies and of the directory.
+
+    Attributes:
+        uid, original_start: what names it for ever: canonical UID, and the start that its series gave it or empty.
+        author: comparable address of the organiser; empty when nobody knows.
+        at_ms, ends_ms: start and end; whole days begin at midnight in the tenant's zone.
+        kind: empty, or what it is instead of a meeting.
+        people: organiser and attendees, rooms too, without duplicates of (role, address), in a fixed order.
+        answers: for each of people: accepted, declined, tentative or empty.
+        owner_answers: what the owners of copies answered, by member; empty text: nothing.
+        copies: the held copies, sorted by key.
+        thread_key: shared by the occurrences of one series.
+    """
+
+    uid: str
+    original_start: str
+    author: str
+    author_name: str
+    at_ms: int
+    ends_ms: int
+    cancelled: bool
+    kind: str
+    subject: str
+    preview: str
+    location: str
+    private: bool
+    all_day: bool
+    people: tuple[Person, ...]
+    answers: tuple[str, ...]
+    owner_answers: Mapping[str, str]
+    copies: tuple[Copy, ...]
+    thread_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """Contract part 6 for one message under one state of the directory. All tuples are sorted and distinct.
+    """Contract part 6 for one item under one state of the directory. All tuples are sorted and distinct.
 
     Attributes:
         synced: whether it belongs to the record of customer relationships.
         rule: stable name of the deciding rule, such as `contact_address`, `customer_domain`, `internal`, `excluded`,
             `no_customer`, `unknown_sender`.
         members: team members who take part, counted participations only.
+        declined: those of them who declined a meeting.
         reason: JSON-ready explanation: entries used, losing candidates, what would turn it.
     """
 
@@ -61,5 +99,6 @@ class Decision:
     author_members: tuple[str, ...] = ()
     author_customers: tuple[str, ...] = ()
     author_contacts: tuple[str, ...] = ()
+    declined: tuple[str, ...] = ()
     ambiguous: bool = False
     reason: dict[str, object] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Route: opens pages, keeps the holdings, parses copies, and batches them for the partitions that own their items.
+"""Route: opens pages, keeps the holdings, resolves listings, and batches copies for the partitions that own their items.
 
 Keyed by connection: everything one connection ever said stands in one partition, in order.
 """
@@ -15,11 +15,12 @@ from rapport_core.ids import FIRST_GENERATION, keyed_hash
 from rapport_core.keys import KeyRing
 from rapport_processors import holdings
 from rapport_processors.bundles import Bundles
-from rapport_processors.mail.parse import ParsedMail, parse_mail
+from rapport_processors.copies import Content, PageContext, content_of, digest_of, series_of
+from rapport_processors.listings import Listing, Listings
 from rapport_processors.outbox import OutRecord
 from rapport_processors.records import InRecord, dead_letter
 from rapport_processors.state import StateBatch, group, space
-from rapport_schemas.records import Change, Copy, CopyMessage, Holding, MailFields, Page, PageBody
+from rapport_schemas.records import Change, Copy, Holding, Page, PageBody
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import PARTITIONS, Lane, composite_key
 from rapport_schemas.wire import Wire, decode_body, encode_body
@@ -30,18 +31,26 @@ _REVISION_BITS = 32
 was already published for the lost batch; the new assignment number is what makes it newer."""
 
 
-@dataclass(frozen=True, slots=True)
-class _PageContext:
-    """What every change of one page shares."""
+_HOLDINGS, _LISTINGS = b"h", b"l"
 
-    page: Page
-    record: InRecord
-    gen: int
-    space: bytes
-    connection: bytes
-    stream: bytes
-    hash_key: bytes
-    assignment: int
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """One change on its way, with where it was read and where copies go."""
+
+    context: PageContext
+    index: int
+    change: Change
+    bundles: Bundles
+
+    @property
+    def provider_id(self) -> str:
+        """The item's id at its provider."""
+        return self.change["provider_id"]
+
+    def content(self) -> Content:
+        """The change, read. Raises PoisonError when it cannot be."""
+        return content_of(self.context, self.index, self.change)
 
 
 class RouteStage:
@@ -57,12 +66,11 @@ class RouteStage:
     ) -> list[OutRecord]:
         """One batch of one partition. Never raises for bad input: poison becomes dead letters among the outputs."""
         records = list(records)
-        partition = records[0].partition
         bundles = Bundles(
             self._wire,
             self._keys,
             lane=lane,
-            source=f"route/{lane}/{partition}",
+            source=_source(records[0]),
             assignment=assignment,
             partitions=self._partitions,
         )
@@ -88,35 +96,23 @@ class RouteStage:
         if page["type"] == "mark":
             mark = page["mark"]
             if mark is not None:
-                source = f"route/{bundles.lane}/{record.partition}"
-                bundles.mark(bundles.lane, {**mark, "round": 0, "source": source, "dirty": False})
+                bundles.mark(bundles.lane, {**mark, "round": 0, "source": _source(record), "dirty": False})
             return
-        if page["type"] != "changes":
+        context = self._context(page, record, bundles.assignment)
+        if page["type"] == "listing_begin":
+            _listings(state, context).begin(page)
+        elif page["type"] == "listing_end":
+            self._listing_end(state, context, bundles)
+        elif page["type"] == "changes":
+            self._changes(state, context, bundles, outputs, now_ms)
+        else:
             raise PoisonError(
                 "unsupported_control", f"a page of type {page['type']} is not known to this version"
             )
-        key = self._page_key(page["key_id"])
-        if key is None:
-            _log.info("erased_page_skipped", origin=record.origin())
-            return
-        context = composite_key("page", page["tenant"], page["connection"])
-        body: PageBody = decode_body("page_body", unseal(key, page["sealed"], context))
-        shared = self._shared(page, record, bundles.assignment)
-        for index, change in enumerate(body["changes"]):
-            try:
-                self._change(state, shared, index, change, bundles)
-            except PoisonError as error:
-                outputs.append(self._dead(shared, index, error, now_ms))
 
-    def _page_key(self, key_id: str) -> bytes | None:
-        try:
-            return self._keys.page_key(key_id)
-        except InvariantError as error:
-            raise PoisonError("unknown_key", "a page names a key that this store never handed out") from error
-
-    def _shared(self, page: Page, record: InRecord, assignment: int) -> _PageContext:
+    def _context(self, page: Page, record: InRecord, assignment: int) -> PageContext:
         hash_key = self._keys.tenant_keys(page["tenant"]).hash
-        return _PageContext(
+        return PageContext(
             page=page,
             record=record,
             gen=FIRST_GENERATION,
@@ -127,162 +123,164 @@ class RouteStage:
             assignment=assignment,
         )
 
-    def _dead(self, shared: _PageContext, index: int, error: PoisonError, now_ms: int) -> OutRecord:
+    def _changes(
+        self,
+        state: StateBatch,
+        context: PageContext,
+        bundles: Bundles,
+        outputs: list[OutRecord],
+        now_ms: int,
+    ) -> None:
+        page = context.page
+        key = self._page_key(page["key_id"])
+        if key is None:
+            _log.info("erased_page_skipped", origin=context.record.origin())
+            return
+        purpose = composite_key("page", page["tenant"], page["connection"])
+        body: PageBody = decode_body("page_body", unseal(key, page["sealed"], purpose))
+        listings = _listings(state, context)
+        finished = listings.finished()
+        for index, change in enumerate(body["changes"]):
+            try:
+                self._change(state, _Turn(context, index, change, bundles), listings, finished)
+            except PoisonError as error:
+                outputs.append(self._dead(context, index, error, now_ms))
+
+    def _page_key(self, key_id: str) -> bytes | None:
+        try:
+            return self._keys.page_key(key_id)
+        except InvariantError as error:
+            raise PoisonError("unknown_key", "a page names a key that this store never handed out") from error
+
+    def _dead(self, context: PageContext, index: int, error: PoisonError, now_ms: int) -> OutRecord:
         return dead_letter(
             self._wire,
             self.name,
-            shared.record.origin(index),
+            context.record.origin(index),
             error,
             now_ms=now_ms,
-            tenant=shared.page["tenant"],
-            connection=shared.page["connection"],
+            tenant=context.page["tenant"],
+            connection=context.page["connection"],
         )
 
-    def _change(
-        self, state: StateBatch, shared: _PageContext, index: int, change: Change, bundles: Bundles
-    ) -> None:
-        rows = group(shared.space, b"h", shared.connection)
-        row = keyed_hash(shared.hash_key, change["provider_id"])
+    def _change(self, state: StateBatch, turn: _Turn, listings: Listings, finished: list[Listing]) -> None:
+        """One change. One that cannot be read leaves the holding as it was."""
+        context, change, fetch = turn.context, turn.change, turn.context.page["fetch"]
+        rows = group(context.space, _HOLDINGS, context.connection)
+        row = keyed_hash(context.hash_key, change["provider_id"])
         stored = state.get(rows, row)
         holding: Holding = decode_body("holding", stored) if stored else holdings.empty()
-        holdings.show(holding, shared.stream, change, shared.page["fetch"])
-        mail = self._newest_fields(shared, change, holding)
-        if mail is not None:
-            self._send(shared, index, change["provider_id"], mail, holding, bundles)
-        if change["mail"] is not None and shared.page["fetch"] < holding["fetch"]:
-            self._overtaken(shared, index, change["provider_id"], change["mail"], holding, bundles)
+        holdings.show(holding, holdings.word_of(context.stream, change, fetch, context.page["published_at"]))
+        digest = digest_of(change)
+        newest = digest is not None and fetch >= holding["fetch"]
+        series = series_of(context, change)
+        if newest:
+            holding["time"], holding["series"] = holdings.time_of(change), series
+        if series:
+            listings.shows(context.page, series)
+        for listing in finished:
+            if (said := listings.word(listing, context.stream, holding)) is not None:
+                holdings.show(holding, said)
+        if digest is not None and newest:
+            self._take_fields(turn, digest, holding)
+        else:
+            self._take_presence(turn, holding)
+            if digest is not None and digest != holding["digest"]:
+                self._overtaken(turn, holding)
         state.put(rows, row, encode_body("holding", holding))
 
-    def _newest_fields(self, shared: _PageContext, change: Change, holding: Holding) -> MailFields | None:
-        """The fields to send on, or None when neither fields nor presence changed or no fields are known yet."""
-        mail, fetch = change["mail"], shared.page["fetch"]
-        changed = holdings.gone(holding) != holding["gone"]
-        if mail is not None and fetch >= holding["fetch"]:
-            digest = holdings.fields_digest(mail)
-            changed = changed or digest != holding["digest"]
-            holding["fetch"], holding["digest"] = fetch, digest
-            if changed:
-                self._keep_fields(holding, shared, mail)
-            return mail if changed else None
-        return self._kept_fields(holding, shared) if changed else None
+    def _take_fields(self, turn: _Turn, digest: bytes, holding: Holding) -> None:
+        """The newest fields: sent on when they or the presence changed."""
+        changed = digest != holding["digest"] or holdings.gone(holding) != holding["gone"]
+        holding["fetch"], holding["digest"] = turn.context.page["fetch"], digest
+        if changed:
+            self._keep_fields(turn, holding)
+            self._send(turn, turn.content(), holding)
 
-    def _send(
-        self,
-        shared: _PageContext,
-        index: int,
-        provider_id: str,
-        mail: MailFields,
-        holding: Holding,
-        bundles: Bundles,
-    ) -> None:
+    def _take_presence(self, turn: _Turn, holding: Holding) -> None:
+        """No newer fields: those that are known are sent on when the presence changed."""
+        if holdings.gone(holding) == holding["gone"]:
+            return
+        kept = self._kept_fields(turn.context, holding)
+        if kept is not None:
+            self._send(turn, content_of(turn.context, turn.index, kept), holding)
+
+    def _listing_end(self, state: StateBatch, context: PageContext, bundles: Bundles) -> None:
+        """What the finished listing did not show goes."""
+        listings = _listings(state, context)
+        listing = listings.end(context.page)
+        if listing is None:
+            return
+        rows = group(context.space, _HOLDINGS, context.connection)
+        for index, (row, stored) in enumerate(state.rows(rows).items()):
+            holding: Holding = decode_body("holding", stored)
+            said = listings.word(listing, context.stream, holding)
+            if said is None:
+                continue
+            holdings.show(holding, said)
+            kept = self._kept_fields(context, holding)
+            if kept is not None and holdings.gone(holding) != holding["gone"]:
+                self._send(_Turn(context, index, kept, bundles), content_of(context, index, kept), holding)
+            state.put(rows, row, encode_body("holding", holding))
+
+    def _send(self, turn: _Turn, content: Content, holding: Holding) -> None:
         """Passes the copy and its claims on, and notes in the holding what was sent."""
-        parsed = _parsed(mail)
+        context, bundles = turn.context, turn.bundles
         gone = holdings.gone(holding)
         holding["revision"] += 1
-        copy = self._copy(shared, index, provider_id, parsed, gone)
-        copy["version"] = shared.assignment << _REVISION_BITS | holding["revision"]
-        tenant, gen = shared.page["tenant"], shared.gen
+        told = "moved" if gone == holdings.REPLACED else gone
+        copy = content.copy(context, turn.provider_id, gone=told, gone_at=holdings.gone_at(holding))
+        copy["version"] = context.assignment << _REVISION_BITS | holding["revision"]
+        tenant, gen = context.page["tenant"], context.gen
         if holding["id"] and holding["id"] != copy["id"]:
-            bundles.copy(tenant, gen, {**copy, "id": holding["id"], "gone": "moved", "message": None})
+            moved: Copy = {**copy, "id": holding["id"], "gone": "moved", "message": None, "meeting": None}
+            bundles.copy(tenant, gen, moved)
         bundles.copy(tenant, gen, copy)
-        self._claims(shared, parsed, copy, bundles)
+        for claim in content.claims:
+            bundles.claim(tenant, gen, claim)
         holding["gone"], holding["id"] = gone, copy["id"]
 
-    def _overtaken(
-        self,
-        shared: _PageContext,
-        index: int,
-        provider_id: str,
-        mail: MailFields,
-        holding: Holding,
-        bundles: Bundles,
-    ) -> None:
+    def _overtaken(self, turn: _Turn, holding: Holding) -> None:
         """An older version that comes late: its links hold all the same, and its copy, which a lost batch may have sent, not."""
-        if holdings.fields_digest(mail) == holding["digest"]:
-            return
-        parsed = _parsed(mail)
-        copy = self._copy(shared, index, provider_id, parsed, "moved")
-        self._claims(shared, parsed, copy, bundles)
-        if copy["id"] != holding["id"]:
+        content = turn.content()
+        context, bundles = turn.context, turn.bundles
+        tenant, gen = context.page["tenant"], context.gen
+        for claim in content.claims:
+            bundles.claim(tenant, gen, claim)
+        if content.id != holding["id"]:
+            copy = content.copy(context, turn.provider_id, gone="moved", gone_at=None)
             holding["revision"] += 1
-            version = shared.assignment << _REVISION_BITS | holding["revision"]
-            bundles.copy(shared.page["tenant"], shared.gen, {**copy, "version": version, "message": None})
+            copy["version"] = context.assignment << _REVISION_BITS | holding["revision"]
+            bundles.copy(tenant, gen, {**copy, "message": None})
 
-    def _kept_fields(self, holding: Holding, shared: _PageContext) -> MailFields | None:
+    def _kept_fields(self, context: PageContext, holding: Holding) -> Change | None:
         if holding["fields"] is None:
             return None
-        keys = self._keys.tenant_keys(shared.page["tenant"])
-        context = composite_key("state", shared.page["tenant"])
-        body: PageBody = decode_body("page_body", unseal(keys.seal, holding["fields"], context))
-        return body["changes"][0]["mail"]
+        tenant = context.page["tenant"]
+        sealed = unseal(
+            self._keys.tenant_keys(tenant).seal, holding["fields"], composite_key("state", tenant)
+        )
+        body: PageBody = decode_body("page_body", sealed)
+        return body["changes"][0]
 
-    def _keep_fields(self, holding: Holding, shared: _PageContext, mail: MailFields) -> None:
-        """Archives never remove and never send parts, so their holdings stay small."""
-        if shared.page["provider"] == "archive":
+    def _keep_fields(self, turn: _Turn, holding: Holding) -> None:
+        """Mail archives never remove and never send parts, so their holdings stay small."""
+        change, page = turn.change, turn.context.page
+        if page["provider"] == "archive" and change["event"] is None:
             return
-        keys = self._keys.tenant_keys(shared.page["tenant"])
-        body: PageBody = {
-            "changes": [{"op": "upsert", "provider_id": "", "mail": mail, "event": None, "at": None}]
-        }
-        context = composite_key("state", shared.page["tenant"])
-        holding["fields"] = seal(keys.seal, encode_body("page_body", body), context)
-
-    def _copy(
-        self, shared: _PageContext, index: int, provider_id: str, parsed: ParsedMail, gone: str
-    ) -> Copy:
-        page, record = shared.page, shared.record
-        id_ = self._own_hash(shared, parsed)
-        message: CopyMessage = {
-            **parsed.message,
-            "thread_key": keyed_hash(shared.hash_key, "message-id", parsed.thread_id)
-            if parsed.thread_id
-            else id_,
-            "fetched_at": page["published_at"],
-            "origin": {
-                "topic": record.topic,
-                "partition": record.partition,
-                "offset": record.offset,
-                "index": index,
-            },
-        }
-        return {
-            "key": f"{page['connection']}\x1f{provider_id}",
-            "connection": page["connection"],
-            "member": page["member"],
-            "id": id_,
-            "version": 0,
-            "gone": gone,
-            "message": message,
-            "meeting": None,
-            "gone_at": None,
-        }
-
-    @staticmethod
-    def _own_hash(shared: _PageContext, parsed: ParsedMail) -> bytes:
-        message_id = parsed.message["message_id"]
-        if message_id:
-            return keyed_hash(shared.hash_key, "message-id", message_id)
-        return keyed_hash(shared.hash_key, "fallback-id", parsed.message["fallback_id"])
-
-    def _claims(self, shared: _PageContext, parsed: ParsedMail, copy: Copy, bundles: Bundles) -> None:
-        if copy["message"] is None:
-            return
-        tenant, gen, key = shared.page["tenant"], shared.gen, copy["message"]["thread_key"]
-        ids = [keyed_hash(shared.hash_key, "message-id", link) for link in parsed.links]
-        for id_ in dict.fromkeys([copy["id"], *ids]):
-            bundles.claim(tenant, gen, {"id": id_, "key": key, "arm": True})
-        if parsed.conversation_key:
-            parts = (shared.page["connection"], parsed.conversation_key)
-            id_ = keyed_hash(shared.hash_key, "conversation", *parts)
-            bundles.claim(tenant, gen, {"id": id_, "key": key, "arm": parsed.conversation_arms})
+        keys = self._keys.tenant_keys(page["tenant"])
+        body: PageBody = {"changes": [{**change, "at": None}]}
+        holding["fields"] = seal(
+            keys.seal, encode_body("page_body", body), composite_key("state", page["tenant"])
+        )
 
 
-def _parsed(mail: MailFields) -> ParsedMail:
-    """One unreadable mail must not end the worker; a failing disk or store must, or good mail would be put aside."""
-    try:
-        return parse_mail(mail)
-    except PoisonError:
-        raise
-    except Exception as error:
-        _log.warning("mail_unreadable", error=type(error).__name__)
-        raise PoisonError("unreadable", f"this mail could not be read ({type(error).__name__})") from error
+def _listings(state: StateBatch, context: PageContext) -> Listings:
+    page = context.page
+    digest = keyed_hash(context.hash_key, "listing", page["connection"], page["stream"])
+    return Listings(state, group(context.space, _LISTINGS, digest))
+
+
+def _source(record: InRecord) -> str:
+    """Who passes a mark on: one source for each input partition."""
+    return f"route/{record.topic}/{record.partition}"

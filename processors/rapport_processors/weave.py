@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,13 +10,14 @@ from rapport_core.errors import PoisonError
 from rapport_core.ids import FIRST_GENERATION, HASH_BYTES, keyed_hash
 from rapport_core.keys import KeyRing, TenantKeys
 from rapport_processors import sweeps, threads
-from rapport_processors.bundles import Bundles
+from rapport_processors.bundles import Bundles, tagged_copy
 from rapport_processors.directory import TenantDirectory
 from rapport_processors.items import deletion, digest_of_deletion, item_of, possible_ids
 from rapport_processors.mail.messages import group as group_messages
 from rapport_processors.marks import Marks
 from rapport_processors.matching import decide
-from rapport_processors.model import Message
+from rapport_processors.meetings.assemble import meeting_of
+from rapport_processors.model import Meeting, Message
 from rapport_processors.outbox import OutRecord
 from rapport_processors.records import InRecord, dead_letter
 from rapport_processors.state import StateBatch, group, space
@@ -184,7 +185,7 @@ class WeaveBatch:
         stored = self._state.get(rows, row)
         if stored is not None and self._open_copy(tenant, stored)["version"] >= copy["version"]:
             return
-        plain = encode_body("copy", {**copy, "message": tagged("CopyMessage", copy["message"])})
+        plain = encode_body("copy", tagged_copy(copy))
         sealed = seal(tenant.keys.seal, plain, composite_key("state", tenant.id))
         self._state.put(rows, row, sealed)
 
@@ -244,7 +245,7 @@ class WeaveBatch:
         )
 
     def _decide(self, tenant: _Tenant, id_: bytes, *, again: bool) -> None:
-        """Derives the items of one message id again and publishes what differs from what was last published.
+        """Derives the items of one message or meeting id again and publishes what differs from what was last published.
 
         A batch that was lost may have published more than the state tells. So with `again`, what was not published
         under this assignment counts as different; and every id that some part of the copies would have had, and the
@@ -256,12 +257,12 @@ class WeaveBatch:
             for value in self._state.rows(group(tenant.space, _COPIES, id_)).values()
         ]
         decided = _Decided(self._state, group(tenant.space, _DECIDED, id_), self._assignment, again=again)
-        after: dict[str, Message] = {}
-        for message in group_messages(copies, mail_removed=directory.settings.mail_removed):
-            decision = decide(message, directory)
-            item, digest = item_of(tenant.id, tenant.gen, tenant.keys, message, decision, self._assignment)
-            after[item["item_id"]] = message
-            if decided.differs(item["item_id"], digest, self._anchor(tenant, message.copies[0]["key"])):
+        after: dict[str, Message | Meeting] = {}
+        for said in _items_of(copies, directory):
+            decision = decide(said, directory)
+            item, digest = item_of(tenant.id, tenant.gen, tenant.keys, said, decision, self._assignment)
+            after[item["item_id"]] = said
+            if decided.differs(item["item_id"], digest, self._anchor(tenant, said.copies[0]["key"])):
                 self._item(tenant, item)
         possible = possible_ids(tenant.keys, copies)
         without = sorted((possible.keys() | decided.before.keys()) - after.keys())
@@ -276,12 +277,12 @@ class WeaveBatch:
         """A copy by which a vanished item is found again in the item that took its place."""
         return keyed_hash(tenant.keys.hash, "copy", copy_key)
 
-    def _holders(self, tenant: _Tenant, after: dict[str, Message]) -> dict[bytes, str]:
+    def _holders(self, tenant: _Tenant, after: Mapping[str, Message | Meeting]) -> dict[bytes, str]:
         """In which item each copy stands, by its anchor."""
         return {
             self._anchor(tenant, copy["key"]): item_id
-            for item_id, message in after.items()
-            for copy in message.copies
+            for item_id, said in after.items()
+            for copy in said.copies
         }
 
     def _item(self, tenant: _Tenant, item: Item) -> None:
@@ -305,3 +306,11 @@ class WeaveBatch:
         yield OutRecord(
             topics.THREAD_ALIAS.name, self._partition, key, self._wire.encode("thread_alias", alias)
         )
+
+
+def _items_of(copies: list[Copy], directory: TenantDirectory) -> Sequence[Message | Meeting]:
+    """What the copies of one id are: messages, or one meeting."""
+    if any(copy["meeting"] is not None for copy in copies):
+        meeting = meeting_of(copies, directory)
+        return [] if meeting is None else [meeting]
+    return group_messages(copies, mail_removed=directory.settings.mail_removed)

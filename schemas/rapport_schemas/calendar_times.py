@@ -37,4 +37,4 @@ def instant_ms(text: str, zone: tzinfo = UTC) -> int:
 
 def instant_text(at: datetime) -> str:
     """An aware datetime as text in UTC, to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"

@@ -46,6 +46,8 @@ def _lanes(domain: str, schema: str, key: str, config: dict[str, str]) -> dict[L
 
 MAIL_RAW = _lanes("mail.raw", "page", "connection", _FOREVER)
 CALENDAR_RAW = _lanes("calendar.raw", "page", "connection", _FOREVER)
+RAW = {lane: (MAIL_RAW[lane], CALENDAR_RAW[lane]) for lane in Lane}
+"""The log, and with it everything that route reads."""
 ROUTED = _lanes("routed", "routed", "tenant, generation (partition set by shard)", _FOREVER)
 """Kept until records below weave's committed offset are trimmed: a time limit would lose mail while workers are down."""
 ITEMS = Topic(

@@ -94,6 +94,8 @@ def copy(member: str, connection: str = "", mail_class: str = "human") -> Copy:
             "member": member,
             "gone": "",
             "message": content,
+            "meeting": None,
+            "gone_at": None,
         },
     )
 

@@ -26,6 +26,8 @@ from rapport_schemas import topics
 from rapport_schemas.records import (
     Change,
     DirectoryEntry,
+    EventAttendee,
+    EventFields,
     Item,
     ItemBody,
     MailFields,
@@ -34,7 +36,16 @@ from rapport_schemas.records import (
     ThreadAlias,
 )
 from rapport_schemas.sealing import seal, unseal
-from rapport_schemas.topics import DIRECTORY, MAIL_RAW, ROUTED, Lane, composite_key
+from rapport_schemas.topics import (
+    CALENDAR_RAW,
+    DIRECTORY,
+    MAIL_RAW,
+    RAW,
+    ROUTED,
+    Lane,
+    Topic,
+    composite_key,
+)
 from rapport_schemas.wire import Wire, blank, decode_body, encode_body
 
 TENANT = "acme"
@@ -109,26 +120,80 @@ class MemoryPipeline:
         provider: str = "archive",
         fetch: int | None = None,
     ) -> None:
+        """One page of mail changes."""
+        self._publish(MAIL_RAW[lane], connection, member, changes, stream, provider, fetch, {})
+
+    def publish_events(
+        self,
+        connection: str,
+        member: str,
+        changes: list[Change],
+        *,
+        lane: Lane = Lane.BACKFILL,
+        stream: str = "calendar",
+        provider: str = "archive",
+        fetch: int | None = None,
+        listing: str | None = None,
+        published_at: int | None = None,
+    ) -> None:
+        """One page of calendar changes, of a listing where one is named."""
+        more = {"listing": listing} | _at(published_at)
+        self._publish(CALENDAR_RAW[lane], connection, member, changes, stream, provider, fetch, more)
+
+    def publish_listing(
+        self,
+        kind: str,
+        connection: str,
+        member: str,
+        listing: str,
+        *,
+        stream: str = "calendar",
+        provider: str = "archive",
+        fetch: int | None = None,
+        range_from: int | None = None,
+        range_to: int | None = None,
+        lane: Lane = Lane.BACKFILL,
+        published_at: int | None = None,
+    ) -> None:
+        """The `begin` or `end` of a listing of a calendar."""
+        more = {"type": f"listing_{kind}", "listing": listing} | _at(published_at)
+        more |= {"range_from": range_from, "range_to": range_to}
+        self._publish(CALENDAR_RAW[lane], connection, member, None, stream, provider, fetch, more)
+
+    def _publish(
+        self,
+        topic: Topic,
+        connection: str,
+        member: str,
+        changes: list[Change] | None,
+        stream: str,
+        provider: str,
+        fetch: int | None,
+        more: dict[str, Any],
+    ) -> None:
         self.fetch += 1
+        fields: dict[str, Any] = {
+            "connection": connection,
+            "member": member,
+            "provider": provider,
+            "stream": stream,
+            "fetch": self.fetch if fetch is None else fetch,
+            "published_at": NOW_MS + self.fetch,
+            **more,
+        }
+        if changes is not None:
+            fields |= self._sealed(connection, changes)
+        partition = partition_of(keyed_hash(b"k", connection), self.partitions)
+        value = self.wire.encode("page", _page(**fields))
+        self.append([OutRecord(topic.name, partition, connection.encode(), value)])
+
+    def _sealed(self, connection: str, changes: list[Change]) -> dict[str, Any]:
         key_id = self.keys.new_page_key(TENANT, connection)
         body = encode_body("page_body", {"changes": changes})
         key = self.keys.page_key(key_id)
         assert key is not None
-        page = _page(
-            connection=connection,
-            member=member,
-            provider=provider,
-            stream=stream,
-            fetch=self.fetch if fetch is None else fetch,
-            published_at=NOW_MS + self.fetch,
-            count=len(changes),
-            key_id=key_id,
-            sealed=seal(key, body, composite_key("page", TENANT, connection)),
-        )
-        partition = partition_of(keyed_hash(b"k", connection), self.partitions)
-        self.append(
-            [OutRecord(MAIL_RAW[lane].name, partition, connection.encode(), self.wire.encode("page", page))]
-        )
+        sealed = seal(key, body, composite_key("page", TENANT, connection))
+        return {"count": len(changes), "key_id": key_id, "sealed": sealed}
 
     def publish_entries(self, entries: Sequence[DirectoryEntry]) -> None:
         self.append(
@@ -138,7 +203,7 @@ class MemoryPipeline:
     def publish_mark(self, mark_id: str) -> None:
         mark: Mark = {"id": mark_id, "tenant": TENANT, "round": 0, "source": "command", "dirty": False}
         value = self.wire.encode("page", _page(type="mark", mark=mark))
-        for topic in MAIL_RAW.values():
+        for topic in (each for lane_topics in RAW.values() for each in lane_topics):
             for partition in range(self.partitions):
                 self.append([OutRecord(topic.name, partition, b"mark", value)])
         entry: Any = {**blank("directory_entry"), "tenant": TENANT, "kind": "mark", "mark": mark}
@@ -146,12 +211,14 @@ class MemoryPipeline:
 
     def _inputs(self) -> list[tuple[str, Lane, tuple[str, int]]]:
         found = []
-        for stage, lanes in (("route", MAIL_RAW), ("weave", ROUTED)):
-            for lane, topic in lanes.items():
-                for partition in range(self.partitions):
-                    place = (topic.name, partition)
-                    if self.committed[place] < len(self.logs[place]):
-                        found.append((stage, lane, place))
+        woven = {lane: (topic,) for lane, topic in ROUTED.items()}
+        for stage, inputs in (("route", RAW), ("weave", woven)):
+            for lane, lane_topics in inputs.items():
+                for topic in lane_topics:
+                    for partition in range(self.partitions):
+                        place = (topic.name, partition)
+                        if self.committed[place] < len(self.logs[place]):
+                            found.append((stage, lane, place))
         place = (DIRECTORY.name, 0)
         if self.committed[place] < len(self.logs[place]):
             found.append(("fanout", Lane.LIVE, place))
@@ -231,7 +298,7 @@ class MemoryPipeline:
         aliases = self.aliases()
         grouped: dict[str, list[str]] = defaultdict(list)
         for item, body in self.items().values():
-            if body is not None:
+            if body is not None and item["kind"] == "email":
                 grouped[aliases.get(item["thread_key"], item["thread_key"])].append(body["message_id"])
         return sorted(sorted(ids) for ids in grouped.values())
 
@@ -258,6 +325,50 @@ def _page(**fields: object) -> Page:
     page: Any = {**blank("page"), "tenant": TENANT, "type": "changes", "published_at": NOW_MS, **fields}
     found: Page = page
     return found
+
+
+def _at(published_at: int | None) -> dict[str, Any]:
+    return {} if published_at is None else {"published_at": published_at}
+
+
+def event(uid: str, start: str, end: str = "", **fields: Any) -> EventFields:
+    """A confirmed event with nothing but a UID and times, unless more is said."""
+    found: Any = {
+        **dict.fromkeys(EventFields.__annotations__, ""),
+        "uid": uid,
+        "start": start,
+        "end": end or start,
+        "status": "confirmed",
+        "attendees": [],
+        "owner_organizes": False,
+        "visibility": "public",
+        "sequence": None,
+        "updated": None,
+        **fields,
+    }
+    made: EventFields = found
+    return made
+
+
+def attendee(address: str, response: str = "", **fields: str) -> EventAttendee:
+    """Somebody who is invited."""
+    found: Any = {
+        "address": address,
+        "name": "",
+        "kind": "individual",
+        "role": "required",
+        "response": response,
+    } | fields
+    made: EventAttendee = found
+    return made
+
+
+def event_change(
+    provider_id: str, event: EventFields | None, *, op: str = "", at: int | None = None
+) -> Change:
+    """An upsert of an event, or its removal; or what `op` says."""
+    op = op or ("upsert" if event else "removed")
+    return {"op": op, "provider_id": provider_id, "mail": None, "event": event, "at": at}
 
 
 def change_of(provider_id: str, mail: MailFields | None) -> Change:

@@ -19,7 +19,7 @@ def said(*words: Word) -> Holding:
     holding = holdings.empty()
     for stream, fetch, present in words:
         fields: Any = mail("Subject: x\n", folder=stream.decode()) if present else None
-        holdings.show(holding, stream, change_of("a", fields), fetch)
+        holdings.show(holding, holdings.word_of(stream, change_of("a", fields), fetch, published_at=fetch))
     return holding
 
 

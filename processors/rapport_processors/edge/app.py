@@ -29,10 +29,11 @@ from rapport_processors.records import InRecord
 from rapport_processors.route import RouteStage
 from rapport_processors.weave import DirectoryView, WeaveStage
 from rapport_schemas import topics
-from rapport_schemas.topics import DIRECTORY, MAIL_RAW, ROUTED, WORKERS_GROUP, Lane, Topic
+from rapport_schemas.topics import DIRECTORY, RAW, ROUTED, WORKERS_GROUP, Lane, Topic
 from rapport_schemas.wire import Wire
 
 _log = structlog.get_logger(__name__)
+_WOVEN = {lane: (topic,) for lane, topic in ROUTED.items()}
 _ROUTE_RECORDS = 16
 _WEAVE_RECORDS = 64
 """Pages are large; many routed records hold a few labels only."""
@@ -76,11 +77,12 @@ class WorkerApp:
         self._weave = self._runner(weave, topics.WEAVE_CHANGELOG, folder)
         self._assignment = Assignment(0, frozenset())
         self._watchdog = Watchdog(progress_of(self.app), leave=ports.leave)
-        stages = ((self._route, MAIL_RAW, _ROUTE_RECORDS), (self._weave, ROUTED, _WEAVE_RECORDS))
-        for runner, lanes, max_records in stages:
+        stages = ((self._route, RAW, _ROUTE_RECORDS), (self._weave, _WOVEN, _WEAVE_RECORDS))
+        for runner, inputs, max_records in stages:
             gate = LaneGate()
-            for lane, topic in lanes.items():
-                self._agent(topic, lane, gate, self._batches_of(runner, lane), max_records)
+            for lane, lane_topics in inputs.items():
+                for topic in lane_topics:
+                    self._agent(topic, lane, gate, self._batches_of(runner, lane), max_records)
         self._agent(DIRECTORY, Lane.LIVE, LaneGate(), self._fan_out, _FANOUT_RECORDS)
         self.app.on_rebalance_complete.connect(self._take_over)
         self.app.on_before_shutdown.connect(self._close)
@@ -151,9 +153,9 @@ class WorkerApp:
         generation = app.consumer_generation_id
         try:
             assigned = frozenset(app.consumer.assignment())
-            stages = [[topic.name for topic in lanes.values()] for lanes in (MAIL_RAW, ROUTED)]
-            copartition_check(assigned, [[*stages[0], *stages[1]]])
-            partitions = frozenset(tp.partition for tp in assigned if tp.topic in stages[0])
+            inputs = [topic.name for lanes in (RAW, _WOVEN) for each in lanes.values() for topic in each]
+            copartition_check(assigned, [inputs])
+            partitions = frozenset(tp.partition for tp in assigned if tp.topic in inputs)
             number = await asyncio.to_thread(self._ports.next_assignment)
             self._assignment = Assignment(number, partitions)
             for runner in (self._route, self._weave):

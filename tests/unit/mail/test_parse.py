@@ -142,5 +142,7 @@ def test_a_parsed_copy_fits_its_schema_whatever_its_text() -> None:
             "fetched_at": 1,
             "origin": {"topic": "", "partition": 0, "offset": 0, "index": 0},
         },
+        "meeting": None,
+        "gone_at": None,
     }
     assert decode_body("copy", encode_body("copy", copy)) == copy

@@ -1,0 +1,130 @@
+"""Full listings: what a stream showed before, and a whole listing of it does not show, is gone (contract part 2).
+
+A listing is *begin* (id, range, fetch number), pages that carry its id, *end*. Gone is what lies in its range, was not
+shown, and was last fetched before *begin*; a new *begin* voids an open one. What a finished listing said also holds
+for words that were fetched before it and come late, so finished listings are remembered.
+
+A member of a series that is gone although the listing shows others of that series was not deleted by anybody: the series has
+other times now. In the past that means it never was (*replaced*), or a shifted series would count twice.
+
+State: group `l` by (connection, stream); row empty: the open listing; rows `d` + fetch: finished ones; rows `s` + fetch +
+series: the series that a listing showed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from rapport_processors.holdings import REPLACED
+from rapport_processors.state import StateBatch
+from rapport_schemas.records import Holding, Page, Shown
+
+_OPEN, _DONE, _SERIES = b"", b"d", b"s"
+_REMEMBERED = 16
+"""Finished listings whose ranges no later one covers: a window that moves on every day leaves one behind each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One listing: `fetch` is the number of its begin, `since` and `before` its range in ms (None: no bound)."""
+
+    id: str
+    fetch: int
+    since: int | None
+    before: int | None
+    ended_at: int | None = None
+
+    def covers(self, time: int | None) -> bool:
+        """Whether an item of this time lies in the range; one without a time only in a range without bounds."""
+        if time is None:
+            return self.since is None and self.before is None
+        return (self.since is None or time >= self.since) and (self.before is None or time < self.before)
+
+
+def _decode(value: bytes) -> Listing:
+    return Listing(**json.loads(value))
+
+
+def _encode(listing: Listing) -> bytes:
+    return json.dumps(asdict(listing)).encode()
+
+
+def _row(kind: bytes, fetch: int, rest: bytes = b"") -> bytes:
+    return kind + fetch.to_bytes(8, "big") + rest
+
+
+class Listings:
+    """The listings of one stream of one connection, during one batch. `rows` is the group they are kept in."""
+
+    def __init__(self, state: StateBatch, rows: bytes) -> None:
+        self._state, self._rows = state, rows
+
+    def begin(self, page: Page) -> None:
+        """A new one; an open one is void, and so are its words on series."""
+        if self._state.get(self._rows, _row(_DONE, page["fetch"])) is not None:
+            return  # a repeated page of a listing that is finished
+        stored = self._state.get(self._rows, _OPEN)
+        if stored is not None and (open_ := _decode(stored)).fetch != page["fetch"]:
+            self._forget_series(open_.fetch)
+        listing = Listing(page["listing"] or "", page["fetch"], page["range_from"], page["range_to"])
+        self._state.put(self._rows, _OPEN, _encode(listing))
+
+    def shows(self, page: Page, series: bytes) -> None:
+        """A page of the open listing shows a member of this series."""
+        stored = self._state.get(self._rows, _OPEN) if series else None
+        if stored is not None and (listing := _decode(stored)).id == page["listing"]:
+            self._state.put(self._rows, _row(_SERIES, listing.fetch, series), b"")
+
+    def end(self, page: Page) -> Listing | None:
+        """The finished listing; None when this end belongs to none that is open."""
+        stored = self._state.get(self._rows, _OPEN)
+        if stored is None or (listing := _decode(stored)).id != (page["listing"] or ""):
+            return None
+        done = Listing(listing.id, listing.fetch, listing.since, listing.before, page["published_at"])
+        self._state.delete(self._rows, _OPEN)
+        earlier = self.finished()
+        for one in earlier:
+            if _contains(done, one) or one in earlier[:-_REMEMBERED]:
+                self._state.delete(self._rows, _row(_DONE, one.fetch))
+                self._forget_series(one.fetch)
+        self._state.put(self._rows, _row(_DONE, done.fetch), _encode(done))
+        return done
+
+    def finished(self) -> list[Listing]:
+        """The finished listings that still say something, by fetch number."""
+        return [_decode(value) for row, value in self._state.rows(self._rows).items() if row[:1] == _DONE]
+
+    def word(self, listing: Listing, stream: bytes, holding: Holding) -> Shown | None:
+        """What a finished listing says of an item that its stream showed; None when it says nothing."""
+        shown = next((one for one in holding["shown"] if one["stream"] == stream), None)
+        if shown is None or not shown["present"] or shown["fetch"] >= listing.fetch:
+            return None
+        if not listing.covers(holding["time"]):
+            return None
+        ended_at, series = listing.ended_at or 0, holding["series"]
+        shifted = (
+            bool(series)
+            and (holding["time"] or 0) < ended_at
+            and self._state.get(self._rows, _row(_SERIES, listing.fetch, series)) is not None
+        )
+        return {
+            "stream": stream,
+            "fetch": listing.fetch,
+            "present": False,
+            "excluded": REPLACED if shifted else "",
+            "at": ended_at,
+        }
+
+    def _forget_series(self, fetch: int) -> None:
+        prefix = _row(_SERIES, fetch)
+        for row in self._state.rows(self._rows):
+            if row.startswith(prefix):
+                self._state.delete(self._rows, row)
+
+
+def _contains(newer: Listing, older: Listing) -> bool:
+    """Whether all that the older listing says of is also said of by the newer."""
+    since = newer.since is None or (older.since is not None and newer.since <= older.since)
+    before = newer.before is None or (older.before is not None and newer.before >= older.before)
+    return newer.fetch >= older.fetch and since and before

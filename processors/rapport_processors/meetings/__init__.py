@@ -1,0 +1,1 @@
+"""Contract part 5: calendar copies become meetings. Pure."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -33,7 +33,7 @@ class Fact:
 class Oracle:
     """One tenant's counted facts before one end, in its zone."""
 
-    facts: Iterable[Fact]
+    facts: Collection[Fact]
     labels: dict[str, str]
     zone: ZoneInfo
     now: datetime
@@ -43,19 +43,22 @@ class Oracle:
     past: list[Fact] = field(init=False)
     start: datetime = field(init=False)
     end: datetime = field(init=False)
+    ahead: list[Fact] = field(init=False)
 
     def __post_init__(self) -> None:
         last = self.until or self.now.astimezone(self.zone).date()
         self.start = self._begin_of(last - timedelta(days=self.days - 1))
         self.end = min(self.now, self._begin_of(last + timedelta(days=1)))
-        self.past = [fact for fact in self.facts if self._is_counted(fact)]
+        today = self.now.astimezone(self.zone).date()
+        beyond = self._begin_of((self.until or today + timedelta(days=self.days - 1)) + timedelta(days=1))
+        counted = [(fact, fact.at) for fact in self.facts if fact.at is not None and self._is_counted(fact)]
+        self.past = [fact for fact, at in counted if at < self.end]
+        self.ahead = [fact for fact, at in counted if fact.kind == "meeting" and self.now <= at < beyond]
 
     def _begin_of(self, day: date) -> datetime:
         return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
 
     def _is_counted(self, fact: Fact) -> bool:
-        if fact.at is None or fact.at >= self.end:
-            return False
         return fact.mail_class in self.classes if fact.kind == "email" else not fact.cancelled
 
     def _of(self, fact: Fact, by: str) -> frozenset[str]:
@@ -80,6 +83,32 @@ class Oracle:
             "meetings": len(seen) - len(mails),
             "conversations": len({self._thread(fact) for fact in mails}),
         }
+
+    def planned(self, by: str, who: str | None) -> int:
+        """How many meetings lie ahead in a row; in total when `who` is None."""
+        return sum(who is None or who in self._of(fact, by) for fact in self.ahead)
+
+    def daily(self, by: str) -> dict[str, dict[str | None, dict[str, int]]]:
+        """The numbers of each day that has some: of each row, and under None of the total."""
+        found: dict[str, list[Fact]] = defaultdict(list)
+        for fact in self.past:
+            if fact.at is not None and fact.at >= self.start:
+                found[fact.at.astimezone(self.zone).date().isoformat()].append(fact)
+        return {day: self._day(facts, by) for day, facts in found.items()}
+
+    def _day(self, facts: list[Fact], by: str) -> dict[str | None, dict[str, int]]:
+        rows: dict[str | None, dict[str, int]] = {}
+        for who in (None, *{who for fact in facts for who in self._of(fact, by)}):
+            mine = [fact for fact in facts if who is None or who in self._of(fact, by)]
+            mails = [fact for fact in mine if fact.kind == "email"]
+            sent = sum(self._is_sent(fact, by, who) for fact in mails)
+            rows[who] = {
+                "emails": len(mails),
+                "sent": sent,
+                "received": len(mails) - sent,
+                "meetings": len(mine) - len(mails),
+            }
+        return rows
 
     def _is_sent(self, fact: Fact, by: str, who: str | None) -> bool:
         return who in fact.author_members if by == "member" and who is not None else bool(fact.author_members)
@@ -111,22 +140,29 @@ class Oracle:
                         found[who] = max(found.get(who, fact.at), fact.at)
         return found
 
-    def board(self, by: str, names: dict[str, str]) -> dict[str, Any]:
+    def board(self, by: str, names: dict[str, str], *, planned: bool = False) -> dict[str, Any]:
         """Total and rows as `counts` gives them."""
         last, replies = self.last(by), self.replies(by)
         shown = set(last) | (set(names) if by == "member" else set())
+        if planned:
+            shown |= {who for fact in self.ahead for who in self._of(fact, by)}
+
+        def numbers(who: str | None) -> dict[str, int]:
+            ahead = {"planned": self.planned(by, who)} if planned else {}
+            return self.numbers(by, who) | ahead
+
         rows = [
             {
                 "id": who,
                 "name": names.get(who, who),
-                **self.numbers(by, who),
+                **numbers(who),
                 "last_interaction": _iso(last.get(who)),
                 "last_email_reply": _iso(replies.get(who)),
             }
             for who in shown
         ]
         rows.sort(key=lambda row: (-int(str(row["emails"])) - int(str(row["meetings"])), str(row["id"])))
-        return {"total": self.numbers(by, None), "rows": rows}
+        return {"total": numbers(None), "rows": rows}
 
 
 def _iso(at: datetime | None) -> str | None:

@@ -13,7 +13,7 @@ from rapport_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class FakeItem:
-    """One item; `author_members` makes it sent."""
+    """One item; `author_members` makes it sent. People of a meeting may have their answer as a fourth value."""
 
     id: str
     at: datetime
@@ -30,9 +30,16 @@ class FakeItem:
     mail_class: str = "human"
     ambiguous: bool = False
     copies: int = 1
-    people: tuple[tuple[str, str, str], ...] = ()
+    people: tuple[tuple[str, ...], ...] = ()
     rule: str = "contact_address"
     entries: tuple[Mapping[str, str], ...] = ()
+    ends: datetime | None = None
+    all_day: bool = False
+    cancelled: bool = False
+    private: bool = False
+    location: str = ""
+    declined: tuple[str, ...] = ()
+    series: str = ""
 
 
 @dataclass
@@ -70,35 +77,57 @@ class FakeImpact:
         start = datetime.combine(last - timedelta(days=days - 1), time(), zone)
         return start, min(now, datetime.combine(last + timedelta(days=1), time(), zone))
 
+    def _ahead(
+        self, tenant: FakeTenant, days: int, until: date | None, now: datetime
+    ) -> tuple[datetime, datetime]:
+        zone = ZoneInfo(tenant.timezone)
+        last = until or now.astimezone(zone).date() + timedelta(days=days - 1)
+        return now, datetime.combine(last + timedelta(days=1), time(), zone)
+
     def _inside(
-        self,
-        found: FakeTenant,
-        days: int,
-        until: date | None,
-        now: datetime,
-        keep: Callable[[FakeItem], bool],
+        self, found: FakeTenant, window: tuple[datetime, datetime], keep: Callable[[FakeItem], bool]
     ) -> list[FakeItem]:
-        start, end = self._window(found, days, until, now)
-        inside = [item for item in found.items if start <= item.at < end and keep(item)]
+        start, end = window
+        inside = [
+            item for item in found.items if start <= item.at < end and keep(item) and not item.cancelled
+        ]
         return sorted(inside, key=lambda item: (item.at, item.id), reverse=True)
 
     def counts(
-        self, tenant: str, by: Any, days: int, until: date | None, now: datetime, *, member: str | None = None
+        self,
+        tenant: str,
+        by: Any,
+        days: int,
+        until: date | None,
+        now: datetime,
+        *,
+        member: str | None = None,
+        planned: bool = False,
     ) -> dict[str, Any]:
         """The board."""
         found = self._tenant(tenant)
         start, end = self._window(found, days, until, now)
-        mine = [item for item in found.items if member is None or member in item.members]
-        inside = [item for item in mine if start <= item.at < end]
-        ids = {who for item in mine for who in getattr(item, f"{by}s")} | (
+        mine = [item for item in found.items if member is None or member in _subjects(item, "member")]
+        inside = self._inside(found, (start, end), lambda item: item in mine)
+        ahead = self._inside(
+            found,
+            self._ahead(found, days, until, now),
+            lambda item: planned and item in mine and item.kind == "meeting",
+        )
+        ids = {who for item in mine for who in _subjects(item, by)} | (
             set(found.names["member"]) if by == "member" else set()
         )
+
+        def numbers(who: str) -> dict[str, int]:
+            counted = _numbers(_row_of(inside, by, who), by, who)
+            return counted | ({"planned": len(_row_of(ahead, by, who))} if planned else {})
+
         rows = [
             {
                 "id": who,
                 "name": found.names[by].get(who, who),
-                **_numbers([item for item in inside if who in getattr(item, f"{by}s")], by, who),
-                "last_interaction": _last([item for item in mine if who in getattr(item, f"{by}s")]),
+                **numbers(who),
+                "last_interaction": _last([item for item in _row_of(mine, by, who) if item.at < end]),
                 "last_email_reply": None
                 if by == "member"
                 else _last([i for i in mine if who in i.customers and not i.author_members]),
@@ -108,7 +137,7 @@ class FakeImpact:
         ]
         return {
             "window": {"from": start.isoformat(), "to": end.isoformat(), "timezone": found.timezone},
-            "total": _numbers(inside, by, ""),
+            "total": numbers(""),
             "rows": rows,
         }
 
@@ -121,6 +150,7 @@ class FakeImpact:
         customer: str | None = None,
         kind: Any = None,
         direction: Any = None,
+        planned: bool = False,
         days: int = 30,
         until: date | None = None,
         limit: int | None = None,
@@ -136,7 +166,11 @@ class FakeImpact:
                 and direction in (None, _direction(item, by, who))
             )
 
-        found = self._inside(self._tenant(tenant), days, until, now, keep)
+        whose = self._tenant(tenant)
+        window = (self._ahead if planned else self._window)(whose, days, until, now)
+        found = self._inside(whose, window, keep)
+        if planned:
+            found.reverse()
         page = found[offset:] if limit is None else found[offset : offset + limit]
         return {"window": {}, "total": len(found), "items": [_listed(item, by, who) for item in page]}
 
@@ -156,7 +190,8 @@ class FakeImpact:
             return item.kind == "email" and _takes_part(item, member, customer)
 
         threads: dict[str, list[FakeItem]] = {}
-        for item in self._inside(self._tenant(tenant), days, until, now, keep):
+        whose = self._tenant(tenant)
+        for item in self._inside(whose, self._window(whose, days, until, now), keep):
             threads.setdefault(item.thread, []).append(item)
         return [
             {
@@ -179,20 +214,29 @@ class FakeImpact:
         return [_whole(item) for item in sorted(found, key=lambda item: item.at)]
 
     def daily(
-        self, tenant: str, days: int, until: date | None, now: datetime, *, member: str | None = None
-    ) -> list[dict[str, Any]]:
-        """Emails per day."""
+        self,
+        tenant: str,
+        by: Any,
+        days: int,
+        until: date | None,
+        now: datetime,
+        *,
+        member: str | None = None,
+        who: str | None = None,
+    ) -> dict[str, Any]:
+        """The numbers of each day; of the rows only the one that is asked for."""
         found = self._tenant(tenant)
-        start, _ = self._window(found, days, until, now)
+        window = self._window(found, days, until, now)
         zone = ZoneInfo(found.timezone)
-        result = {
-            (start.date() + timedelta(days=n)).isoformat(): {"sent": 0, "received": 0} for n in range(days)
-        }
-        for item in self._inside(found, days, until, now, lambda item: item.kind == "email"):
-            if _takes_part(item, member, None):
-                day = item.at.astimezone(zone).date().isoformat()
-                result[day][_direction(item, "member" if member else "customer", member or "")] += 1
-        return [{"day": day, **numbers} for day, numbers in result.items()]
+        inside = self._inside(found, window, lambda item: _takes_part(item, member, None))
+        result = []
+        for number in range(days):
+            day = window[0].date() + timedelta(days=number)
+            todays = [item for item in inside if item.at.astimezone(zone).date() == day]
+            mine = _row_of(todays, by, who) if who else []
+            rows = [{"id": who, **_numbers(mine, by, who)}] if who and mine else []
+            result.append({"day": day.isoformat(), "total": _numbers(todays, by, ""), "rows": rows})
+        return {"window": {}, "days": result}
 
     def names(self, tenant: str, by: Any) -> Mapping[str, str]:
         """Names by id."""
@@ -215,8 +259,17 @@ def _row(member: str | None, customer: str | None) -> tuple[str, str]:
     return ("customer", "") if member is None else ("member", member)
 
 
+def _subjects(item: FakeItem, by: str) -> tuple[str, ...]:
+    subjects: tuple[str, ...] = getattr(item, f"{by}s")
+    return tuple(who for who in subjects if by != "member" or who not in item.declined)
+
+
+def _row_of(items: list[FakeItem], by: str, who: str) -> list[FakeItem]:
+    return [item for item in items if not who or who in _subjects(item, by)]
+
+
 def _takes_part(item: FakeItem, member: str | None, customer: str | None) -> bool:
-    return member in (None, *item.members) and customer in (None, *item.customers)
+    return member in (None, *_subjects(item, "member")) and customer in (None, *item.customers)
 
 
 def _direction(item: FakeItem, by: str, who: str) -> str:
@@ -255,7 +308,17 @@ def _listed(item: FakeItem, by: str, who: str) -> dict[str, Any]:
         "thread": item.thread,
         "message_id": f"{item.id}@mail",
         "preview": item.preview,
+        "ends": item.ends.isoformat() if item.ends else None,
+        "all_day": item.all_day,
+        "cancelled": item.cancelled,
+        "private": item.private,
+        "location": item.location,
+        "declined_members": list(item.declined),
     }
+
+
+def _person(role: str, address: str, name: str, answer: str = "") -> dict[str, str]:
+    return {"role": role, "address": address, "name": name, "answer": answer}
 
 
 def _whole(item: FakeItem) -> dict[str, Any]:
@@ -264,7 +327,8 @@ def _whole(item: FakeItem) -> dict[str, Any]:
         "mail_class": item.mail_class,
         "ambiguous": item.ambiguous,
         "author_name": item.author_name,
-        "people": [{"role": role, "address": address, "name": name} for role, address, name in item.people],
+        "people": [_person(*person) for person in item.people],
+        "series": item.series,
         "copies": item.copies,
         "reason": {"rule": item.rule, "entries": [dict(entry) for entry in item.entries]},
     }

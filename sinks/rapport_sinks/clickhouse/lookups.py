@@ -22,7 +22,11 @@ _NO_LIMIT = 2**63
 
 
 class ListedItem(TypedDict):
-    """One line of a list. `direction` is as the row asked for counts it, and empty for meetings."""
+    """One line of a list.
+
+    `direction` is as the row asked for counts it, and empty for meetings. Only meetings have what stands behind `preview`;
+    those of whole days begin and end at midnights of the tenant's zone. A private one has no subject, place and preview.
+    """
 
     id: str
     kind: str
@@ -36,18 +40,28 @@ class ListedItem(TypedDict):
     thread: str
     message_id: str
     preview: str
+    ends: str | None
+    all_day: bool
+    cancelled: bool
+    private: bool
+    location: str
+    declined_members: list[str]
 
 
 class NamedPerson(TypedDict):
-    """One mention of one address in an item."""
+    """One mention of one address in an item; `answer` is accepted, declined, tentative, or empty, as in mail."""
 
     role: str
     address: str
     name: str
+    answer: str
 
 
 class WholeItem(ListedItem):
-    """Everything the tables hold about a synced item. `reason` explains its decision."""
+    """Everything the tables hold about a synced item.
+
+    `reason` explains its decision. `series` is what the occurrences of a recurring meeting share, and empty in others.
+    """
 
     mail_class: str
     ambiguous: bool
@@ -55,6 +69,7 @@ class WholeItem(ListedItem):
     people: list[NamedPerson]
     copies: int
     reason: dict[str, Any]
+    series: str
 
 
 class Decided(TypedDict):
@@ -186,7 +201,7 @@ class Lookups:
     ) -> list[dict[str, Any]]:
         return self._client.rows(
             f"WITH '' AS who SELECT {LISTED}, {is_sent(By.CUSTOMER)} AS is_sent, mail_class, ambiguous, author_name, "
-            "people_roles, people_addresses, people_names, copies, reason FROM (SELECT *, "
+            "people_roles, people_addresses, people_names, people_answers, copies, reason, series FROM (SELECT *, "
             f"if(aliases.label = '', thread_key, aliases.label) AS thread "
             f"FROM (SELECT * FROM {table} FINAL WHERE {condition}) AS facts "
             f"LEFT JOIN ({ALIASES}) AS aliases ON facts.thread_key = aliases.key) "
@@ -200,7 +215,7 @@ class Lookups:
 
 LISTED = (
     "item_id, kind, toUnixTimestamp64Milli(at) AS at_ms, subject, author, members, customers, contacts, thread, "
-    "message_id, preview"
+    "message_id, preview, toUnixTimestamp64Milli(ends) AS ends_ms, all_day, cancelled, private, location, declined_members"
 )
 """The columns that `listed` reads, besides `is_sent`."""
 
@@ -213,7 +228,7 @@ def listed(row: dict[str, Any]) -> ListedItem:
     return {
         "id": row["item_id"],
         "kind": row["kind"],
-        "at": None if row["at_ms"] is None else iso(row["at_ms"]),
+        "at": _instant(row["at_ms"]),
         "subject": row["subject"],
         "direction": str(direction),
         "author": row["author"],
@@ -223,27 +238,47 @@ def listed(row: dict[str, Any]) -> ListedItem:
         "thread": row["thread"],
         "message_id": row["message_id"],
         "preview": row["preview"],
+        "ends": _instant(row["ends_ms"]),
+        "all_day": bool(row["all_day"]),
+        "cancelled": bool(row["cancelled"]),
+        "private": bool(row["private"]),
+        "location": row["location"],
+        "declined_members": list(row["declined_members"]),
     }
 
 
 def _whole(row: dict[str, Any]) -> WholeItem:
-    mentions = zip(row["people_roles"], row["people_addresses"], row["people_names"], strict=True)
     return {
         **listed(row),
         "mail_class": row["mail_class"],
         "ambiguous": bool(row["ambiguous"]),
         "author_name": row["author_name"],
-        "people": [{"role": role, "address": address, "name": name} for role, address, name in mentions],
+        "people": _people(row),
         "copies": row["copies"],
         "reason": json.loads(row["reason"]) if row["reason"] else {},
+        "series": row["series"],
     }
+
+
+def _people(row: dict[str, Any]) -> list[NamedPerson]:
+    # Mail, and rows from before there were meetings, have no answers.
+    answers = row["people_answers"] or [""] * len(row["people_roles"])
+    mentions = zip(row["people_roles"], row["people_addresses"], row["people_names"], answers, strict=True)
+    return [
+        {"role": role, "address": address, "name": name, "answer": answer}
+        for role, address, name, answer in mentions
+    ]
+
+
+def _instant(ms: int | None) -> str | None:
+    return None if ms is None else iso(ms)
 
 
 def _decided(row: dict[str, Any]) -> Decided:
     return {
         "id": row["item_id"],
         "kind": row["kind"],
-        "at": None if row["at_ms"] is None else iso(row["at_ms"]),
+        "at": _instant(row["at_ms"]),
         "matched": bool(row["synced"]),
         "rule": row["rule"],
         "mail_class": row["mail_class"],

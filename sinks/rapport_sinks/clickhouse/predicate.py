@@ -6,7 +6,7 @@ each of its subjects; a drill-down binds it to the one subject asked for. So bot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -47,16 +47,24 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What one request sees: one tenant, one generation, one window that ends at or before its one now.
+    """What one request sees: one tenant, one generation, one now.
 
-    `member` restricts it to items in which this team member takes part; '' is everybody.
+    Attributes:
+        window: what is counted; it ends now at the latest.
+        planned: what lies ahead; it begins now.
+        member: restricts it to items in which this team member takes part; '' is everybody.
     """
 
     tenant: str
     gen: int
     classes: tuple[str, ...]
     window: Window
+    planned: Window
     member: str = ""
+
+    def ahead(self) -> Scope:
+        """The same with what lies ahead as its window."""
+        return replace(self, window=self.planned)
 
     def parameters(self, who: str = "") -> dict[str, Any]:
         """What the texts of this module bind."""
@@ -94,6 +102,9 @@ ALL_TIME = f"{_STORED} AND {_COUNTED} AND {_TAKES_PART}"
 
 IN_WINDOW = f"{ALL_TIME} AND {_FROM_START}"
 """Counted items of the window."""
+
+PLANNED = f"{IN_WINDOW} AND {IS_MEETING}"
+"""Planned meetings, for `Scope.ahead`: those that will be counted once they have started, if nothing changes."""
 
 
 def belongs(by: By) -> str:

@@ -70,12 +70,12 @@ def fact_row(item: Item, body: ItemBody, ver: int) -> Row:
         item["item_id"],
         item["kind"],
         _stored_ms(item["at"]),
-        None,
+        _stored_ms(item["ends"]),
         place.thread,
         item["mail_class"],
-        0,
+        int(item["cancelled"]),
         _distinct(item["members"]),
-        [],
+        _distinct(item["declined_members"]),
         _distinct(item["customers"]),
         _distinct(item["contacts"]),
         _distinct(item["author_members"]),
@@ -94,6 +94,11 @@ def fact_row(item: Item, body: ItemBody, ver: int) -> Row:
         body["reason"],
         ver,
         0,
+        body["answers"],
+        body["location"],
+        int(body["all_day"]),
+        int(body["private"]),
+        body["series"],
     )
 
 

@@ -52,6 +52,11 @@ _FACTS = {
     "reason": "String",
     "ver": "UInt64",
     "is_deleted": "UInt8",
+    "people_answers": _NAMES,
+    "location": "String",
+    "all_day": "UInt8",
+    "private": "UInt8",
+    "series": "String",
 }
 ITEMS = Table("items", _FACTS)
 THREAD_ITEMS = Table("thread_items", _FACTS)

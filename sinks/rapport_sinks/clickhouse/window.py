@@ -15,7 +15,7 @@ _MOST_DAYS = 36_600
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From `start_ms` (included) to `end_ms` (excluded, never after now); empty where the start lies in the future."""
+    """From `start_ms` (included) to `end_ms` (excluded); empty where the end is not later than the start."""
 
     start_ms: int
     end_ms: int
@@ -39,20 +39,26 @@ class Window:
 def window(timezone: str, now: datetime, days: int = DEFAULT_DAYS, until: date | None = None) -> Window:
     """Today and the `days` - 1 calendar days before it up to now; with `until`, ending with that day instead.
 
-    Raises ConfigError for days that cannot be counted or a zone that does not exist.
+    It never ends after now. Raises ConfigError for days that cannot be counted or a zone that does not exist.
     """
-    if not 1 <= days <= _MOST_DAYS:
-        raise ConfigError(f"--days must be between 1 and {_MOST_DAYS}")
+    _refuse_uncountable(days)
     zone = _zone(timezone)
     last = until or now.astimezone(zone).date()
-    try:
-        start = _midnight(last - timedelta(days=days - 1), zone)
-        end = _midnight(last + timedelta(days=1), zone)
-    except OverflowError as error:
-        raise ConfigError(
-            "this window reaches beyond the calendar: choose fewer days or another --until"
-        ) from error
-    return Window(to_ms(start), min(to_ms(end), to_ms(now)), timezone)
+    end_ms = min(_midnight_ms(last, 1, zone), to_ms(now))
+    return Window(_midnight_ms(last, 1 - days, zone), end_ms, timezone)
+
+
+def planned_window(
+    timezone: str, now: datetime, days: int = DEFAULT_DAYS, until: date | None = None
+) -> Window:
+    """From now to the end of the `days` - 1 calendar days after today; with `until`, to the end of that day instead.
+
+    It is empty where `until` is past. Raises like `window`.
+    """
+    _refuse_uncountable(days)
+    zone = _zone(timezone)
+    end_ms = _midnight_ms(until, 1, zone) if until else _midnight_ms(now.astimezone(zone).date(), days, zone)
+    return Window(to_ms(now), max(end_ms, to_ms(now)), timezone)
 
 
 def iso(ms: int) -> str:
@@ -61,9 +67,22 @@ def iso(ms: int) -> str:
     return from_ms(ms).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    """The first instant of a day. Where clocks skip midnight it is the instant of the jump, where it comes twice the first."""
-    return datetime.combine(day, time(0), zone).astimezone(UTC)
+def _midnight_ms(day: date, days: int, zone: ZoneInfo) -> int:
+    """The first instant of the day that lies `days` days after another.
+
+    Where clocks skip midnight it is the instant of the jump, where it comes twice the first.
+    """
+    try:
+        return to_ms(datetime.combine(day + timedelta(days=days), time(0), zone).astimezone(UTC))
+    except OverflowError as error:
+        raise ConfigError(
+            "this window reaches beyond the calendar: choose fewer days or another --until"
+        ) from error
+
+
+def _refuse_uncountable(days: int) -> None:
+    if not 1 <= days <= _MOST_DAYS:
+        raise ConfigError(f"--days must be between 1 and {_MOST_DAYS}")
 
 
 def _zone(timezone: str) -> ZoneInfo:

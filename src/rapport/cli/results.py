@@ -36,6 +36,9 @@ Days = Annotated[
 Until = Annotated[
     datetime | None, typer.Option("--until", formats=["%Y-%m-%d"], help="End with this day instead of now.")
 ]
+Planned = Annotated[
+    bool, typer.Option("--planned", help="Meetings that lie ahead, in the same number of days from today on.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -45,11 +48,13 @@ def counts(
     by: Annotated[By, typer.Option("--by", help="Whose numbers.")],
     days: Days = DEFAULT_DAYS,
     until: Until = None,
+    planned: Planned = False,
     as_json: AsJson = False,
 ) -> None:
-    """The numbers of the last 30 days, by member, customer or contact."""
+    """The numbers of the last 30 days, by member, customer or contact. Planned meetings are in JSON when asked for."""
     with _impact(endpoints(load_settings())) as impact:
-        result = impact.counts(tenant, by, days, _day(until), SystemClock().now())
+        asked = planned or not as_json
+        result = impact.counts(tenant, by, days, _day(until), SystemClock().now(), planned=asked)
     if as_json:
         _print_json(result)
     else:
@@ -69,11 +74,12 @@ def items(
     direction: Annotated[
         Direction | None, typer.Option("--direction", help="Only e-mails of this direction.")
     ] = None,
+    planned: Planned = False,
     days: Days = DEFAULT_DAYS,
     until: Until = None,
     as_json: AsJson = False,
 ) -> None:
-    """What is behind a number: exactly the items that it counts, newest first."""
+    """What is behind a number: exactly the items that it counts, newest first; planned meetings the next one first."""
     with _impact(endpoints(load_settings())) as impact:
         page = impact.items(
             tenant,
@@ -83,6 +89,7 @@ def items(
             contact=contact,
             kind=kind,
             direction=direction,
+            planned=planned,
             days=days,
             until=_day(until),
         )

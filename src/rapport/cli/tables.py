@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from rich.console import Console, RenderableType
@@ -11,12 +11,24 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from rapport.spans import Span
+from rapport_sinks.clickhouse.lookups import ListedItem
 from rapport_sinks.clickhouse.predicate import By, Direction
 from rapport_sinks.clickhouse.queries import CountsResult, CountsRow, ItemsPage
 from rapport_sinks.clickhouse.window import DEFAULT_DAYS
 
 WIDTH = 80
 _LARGEST_THREADS = 10
+_PRIVATE = "Private meeting"
+_A_DAY = timedelta(days=1)
+_HEADINGS = {
+    "emails": "emails",
+    "sent": "sent",
+    "received": "recvd",
+    "meetings": "meet.",
+    "planned": "plan.",
+    "conversations": "convs",
+}
 _ARROWS = {Direction.SENT.value: "→", Direction.RECEIVED.value: "←"}
 
 
@@ -26,22 +38,22 @@ def console() -> Console:
 
 
 def print_counts(result: CountsResult, by: By, days: int = DEFAULT_DAYS) -> None:
-    """The board. Rows without anything in the window are only counted."""
+    """The board, with planned meetings where the numbers have them. Rows without anything are only counted."""
     out = console()
     window = result["window"]
     zone = ZoneInfo(window["timezone"])
     table = Table(box=None, pad_edge=False, caption_justify="left")
     table.add_column(by.value)
-    for name in ("emails", "sent", "recvd", "meet.", "convs"):
-        table.add_column(name, justify="right", no_wrap=True)
+    shown_numbers = [name for name in _HEADINGS if name in result["total"]]
+    for name in shown_numbers:
+        table.add_column(_HEADINGS[name], justify="right", no_wrap=True)
     table.add_column("last", no_wrap=True)
     if by is not By.MEMBER:
         table.add_column("last reply", no_wrap=True)
-    shown = [row for row in result["rows"] if row["emails"] + row["meetings"]]
+    shown = [row for row in result["rows"] if row["emails"] + row["meetings"] + row.get("planned", 0)]
     for row in shown:
-        table.add_row(*_cells(row, by, zone))
-    total = result["total"]
-    numbers = [str(total[name]) for name in ("emails", "sent", "received", "meetings", "conversations")]
+        table.add_row(*_cells(row, shown_numbers, by, zone))
+    numbers = _numbers(result["total"], shown_numbers)
     table.add_row(_giving_way("all, each once", "bold"), *(f"[bold]{number}[/]" for number in numbers))
     out.print(
         f"{days} days, {_local(window['from'], zone)} to {_local(window['to'], zone)}, {window['timezone']}"
@@ -53,7 +65,7 @@ def print_counts(result: CountsResult, by: By, days: int = DEFAULT_DAYS) -> None
 
 
 def print_items(page: ItemsPage) -> None:
-    """The items behind a number."""
+    """The items behind a number, each with its time; meetings with their ends, those of whole days with the days."""
     out = console()
     zone = ZoneInfo(page["window"]["timezone"])
     table = Table(box=None, pad_edge=False)
@@ -62,10 +74,9 @@ def print_items(page: ItemsPage) -> None:
     table.add_column("author", max_width=22)
     table.add_column("subject")
     for item in page["items"]:
-        at = _local(item["at"], zone) if item["at"] else ""
-        table.add_row(
-            at, _ARROWS.get(item["direction"], "◦"), _giving_way(item["author"]), _giving_way(item["subject"])
-        )
+        subject = _PRIVATE if item["private"] else item["subject"]
+        arrow = _ARROWS.get(item["direction"], "◦")
+        table.add_row(_when(item, zone), arrow, _giving_way(item["author"]), _giving_way(subject))
     if page["items"]:
         out.print(table)
     out.print(f"{page['total']} item{'' if page['total'] == 1 else 's'}. → sent, ← received, ◦ meeting")
@@ -84,13 +95,16 @@ def print_threads(threads: Sequence[Sequence[str]], unreadable: int) -> None:
         out.print(f"{unreadable} records could not be read: rapport dlq list says which.")
 
 
-def _cells(row: CountsRow, by: By, zone: ZoneInfo) -> list[RenderableType]:
-    cells: list[RenderableType] = [_giving_way(row["name"])]
-    cells += [str(row[name]) for name in ("emails", "sent", "received", "meetings", "conversations")]
+def _cells(row: CountsRow, numbers: Sequence[str], by: By, zone: ZoneInfo) -> list[RenderableType]:
+    cells: list[RenderableType] = [_giving_way(row["name"]), *_numbers(row, numbers)]
     cells.append(_local_day(row["last_interaction"], zone))
     if by is not By.MEMBER:
         cells.append(_local_day(row["last_email_reply"], zone))
     return cells
+
+
+def _numbers(row: Mapping[str, object], names: Sequence[str]) -> list[str]:
+    return [str(row[name]) for name in names]
 
 
 def _giving_way(text: str, style: str = "") -> Text:
@@ -99,6 +113,19 @@ def _giving_way(text: str, style: str = "") -> Text:
     Its column must not be `no_wrap`: rich takes room from columns that may wrap first, and only then from the others.
     """
     return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
+def _when(item: ListedItem, zone: ZoneInfo) -> str:
+    """Day and time, to the end's time (its day where that is a day or more later); whole days without times."""
+    span = Span.of(item, zone)
+    if span is None:
+        return ""
+    if span.all_day:
+        last = f"-{span.last_day:%m-%d}" if span.last_day > span.start.date() else ""
+        return f"{span.start:%Y-%m-%d}{last}"
+    if span.end is None:
+        return f"{span.start:%Y-%m-%d %H:%M}"
+    return f"{span.start:%Y-%m-%d %H:%M}-{span.end:{'%H:%M' if span.end - span.start < _A_DAY else '%m-%d'}}"
 
 
 def _local(instant: str, zone: ZoneInfo) -> str:

@@ -8,6 +8,9 @@ from typing import Final, Literal, Self
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+
+from rapport.store.users import User
 
 WINDOWS: Final = (7, 30, 90)
 DEFAULT_DAYS: Final = 30
@@ -16,8 +19,8 @@ _LONGEST_TEXT: Final = 200
 _FARTHEST_PAGE: Final = 100_000
 
 Tab = Literal["member", "customer"]
-Shown = Literal["emails", "sent", "received", "meetings", "conversations"]
-SHOWN: Final[tuple[Shown, ...]] = ("emails", "sent", "received", "conversations", "meetings")
+Shown = Literal["emails", "sent", "received", "meetings", "planned", "conversations"]
+SHOWN: Final[tuple[Shown, ...]] = ("emails", "sent", "received", "conversations", "meetings", "planned")
 SORTS: Final = ("name", *SHOWN, "last_interaction", "last_email_reply")
 
 
@@ -113,6 +116,22 @@ class ItemsQuery:
         query = {**asked.window.to_query(), "show": asked.shown}
         query |= {name: value for name, value in chosen.items() if value}
         return "/items?" + urlencode(query)
+
+    @property
+    def chart_address(self) -> str:
+        """Where the numbers of the chart of the same row are."""
+        chosen = {"member": self.member, "customer": self.customer}
+        query = self.window.to_query() | {name: value for name, value in chosen.items() if value}
+        return "/chart.json?" + urlencode(query)
+
+    def refuse_others(self, user: User) -> None:
+        """Raises HTTPException: 403 when a member asks for a colleague's items, 400 for two rows at once."""
+        if user.member is not None and self.member not in (None, user.member):
+            raise HTTPException(403, "Your role shows your own record only.")
+        if user.member is None and self.member and self.customer:
+            raise HTTPException(
+                400, "This address asks for a member and a customer at once. Go back to the board."
+            )
 
     @property
     def offset(self) -> int:

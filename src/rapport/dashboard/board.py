@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from rapport.dashboard.asking import SHOWN, WINDOWS, BoardQuery, ItemsQuery, Window
+from rapport.dashboard.asking import SHOWN, WINDOWS, BoardQuery, ItemsQuery
 from rapport.dashboard.guard import signed_in_of
 from rapport.dashboard.parts import Parts, parts_of
 from rapport.dashboard.ports import Json
@@ -26,6 +26,7 @@ _TITLES: Final = {
     "received": "Received",
     "conversations": "Conversations",
     "meetings": "Meetings",
+    "planned": "Planned",
     "last_interaction": "Last interaction",
     "last_email_reply": "Last reply",
 }
@@ -69,7 +70,9 @@ def _numbers(parts: Parts, user: User, asked: BoardQuery) -> tuple[Json, Json]:
     now, window = parts.clock.now(), asked.window
 
     def counts(by: str) -> Json:
-        return parts.impact.counts(user.tenant, by, window.days, window.until, now, member=user.member)
+        return parts.impact.counts(
+            user.tenant, by, window.days, window.until, now, member=user.member, planned=True
+        )
 
     found = counts(asked.tab)
     if user.member is None:
@@ -79,12 +82,20 @@ def _numbers(parts: Parts, user: User, asked: BoardQuery) -> tuple[Json, Json]:
 
 
 def show_chart(request: Request) -> Response:
-    """The numbers of the day chart: three equally long lists."""
+    """The numbers of the day chart, as equally long lists: of the total, or of one row of the table."""
     user = signed_in_of(request).session.user
-    window = Window.from_query(request.query_params)
-    parts = parts_of(request)
-    days = parts.impact.daily(user.tenant, window.days, window.until, parts.clock.now(), member=user.member)
-    return JSONResponse({name: [day[name] for day in days] for name in ("day", "sent", "received")})
+    asked = ItemsQuery.from_query(request.query_params)
+    parts, window = parts_of(request), asked.window
+    asked.refuse_others(user)
+    # What a member sees is the own row: *sent* is sent by this member.
+    who = asked.customer or asked.member or user.member
+    by = "customer" if asked.customer or who is None else "member"
+    days = parts.impact.daily(
+        user.tenant, by, window.days, window.until, parts.clock.now(), member=user.member, who=who
+    )["days"]
+    numbers = [next(iter(day["rows"]), NOTHING) if who else day["total"] for day in days]
+    charted = {name: [line[name] for line in numbers] for name in ("sent", "received", "meetings")}
+    return JSONResponse({"day": [day["day"] for day in days], **charted})
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +111,10 @@ class Links:
     def row(self, row_id: str, shown: str) -> str:
         """The list behind a number of one row."""
         return ItemsQuery(self.asked.window).address(shown=shown, **{self.asked.tab: row_id})
+
+    def chart(self) -> str:
+        """The numbers of the day chart."""
+        return ItemsQuery(self.asked.window).chart_address
 
 
 def arranged(rows: list[Mapping[str, Any]], asked: BoardQuery) -> list[Mapping[str, Any]]:

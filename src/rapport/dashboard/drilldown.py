@@ -21,11 +21,25 @@ LONGEST_CONVERSATION: Final = 500
 """A page shows this many newest messages of a flood; the heading tells the whole number."""
 
 _NAMED: Final = ("member", "customer", "contact")
+MEETINGS: Final = ("meetings", "planned")
+_ROLES: Final = {
+    "from": "From",
+    "to": "To",
+    "cc": "Cc",
+    "bcc": "Bcc",
+    "sender": "Sender",
+    "reply_to": "Reply to",
+    "organizer": "Organiser",
+    "attendee": "Attendee",
+    "optional": "Optional",
+    "room": "Room",
+}
 _NOUNS: Final = {
     "emails": ("email", "emails"),
     "sent": ("email sent", "emails sent"),
     "received": ("email received", "emails received"),
     "meetings": ("meeting", "meetings"),
+    "planned": ("planned meeting", "planned meetings"),
     "conversations": ("conversation", "conversations"),
 }
 
@@ -34,7 +48,7 @@ def show_items(request: Request) -> Response:
     """One page of the list behind a number."""
     user = signed_in_of(request).session.user
     asked = ItemsQuery.from_query(request.query_params)
-    _refuse_others(user, asked)
+    asked.refuse_others(user)
     impact = parts_of(request).impact
     names = Names(impact, user.tenant)
     listed = (_conversations if asked.shown == "conversations" else _items)(request, user, asked)
@@ -46,6 +60,7 @@ def show_items(request: Request) -> Response:
         "names": names,
         "timezone": impact.timezone(user.tenant),
         "longer": Window(90, asked.window.until),
+        "are_meetings": asked.shown in MEETINGS,
         **listed,
     }
     return page(request, "items.html", values)
@@ -54,7 +69,8 @@ def show_items(request: Request) -> Response:
 def show_item(request: Request) -> Response:
     """One item: when, who, and why it is counted."""
     user = signed_in_of(request).session.user
-    impact = parts_of(request).impact
+    parts = parts_of(request)
+    impact = parts.impact
     item = impact.item(user.tenant, request.path_params["item_id"])
     if item is None or not _may_see(user, item):
         raise HTTPException(404, "There is no such item, or it is not yours to see.")
@@ -62,16 +78,18 @@ def show_item(request: Request) -> Response:
     values = {
         "item": item,
         "names": names,
-        "why": explained(item, names),
+        "why": explained(item, names, parts.clock.now()),
+        "roles": _ROLES,
         "timezone": impact.timezone(user.tenant),
     }
     return page(request, "item.html", values)
 
 
 def show_conversation(request: Request) -> Response:
-    """One conversation from its beginning, also what lies outside every window."""
+    """One conversation, or one series of meetings, from its beginning, also what lies outside every window."""
     user = signed_in_of(request).session.user
-    impact = parts_of(request).impact
+    parts = parts_of(request)
+    impact = parts.impact
     items = [
         item for item in impact.thread(user.tenant, request.path_params["thread"]) if _may_see(user, item)
     ]
@@ -81,23 +99,16 @@ def show_conversation(request: Request) -> Response:
         "items": items[-LONGEST_CONVERSATION:],
         "total": len(items),
         "names": Names(impact, user.tenant),
+        "now": parts.clock.now(),
         "timezone": impact.timezone(user.tenant),
     }
-    return page(request, "conversation.html", values)
+    template = "series.html" if items[0]["kind"] == "meeting" else "conversation.html"
+    return page(request, template, values)
 
 
 def _may_see(user: User, item: Json) -> bool:
     """A member sees the items in which he takes part; the other roles see all of their tenant."""
     return user.member is None or user.member in item["members"]
-
-
-def _refuse_others(user: User, asked: ItemsQuery) -> None:
-    if user.member is not None and asked.member not in (None, user.member):
-        raise HTTPException(403, "Your role shows your own record only.")
-    if user.member is None and asked.member and asked.customer:
-        raise HTTPException(
-            400, "This address asks for a member and a customer at once. Go back to the board."
-        )
 
 
 class Names:
@@ -114,6 +125,10 @@ class Names:
             self._known[kind] = self._impact.names(self._tenant, kind) if kind in _NAMED else {}
         return self._known[kind].get(subject_id) or subject_id
 
+    def attending(self, item: Json) -> list[str]:
+        """The team members who take part and did not decline."""
+        return self("member", [who for who in item["members"] if who not in item["declined_members"]])
+
     def __call__(self, kind: str, ids: Sequence[str]) -> list[str]:
         """Several names, in alphabetical order."""
         return sorted((self.of(kind, subject_id) for subject_id in ids), key=str.casefold)
@@ -126,7 +141,8 @@ def _items(request: Request, user: User, asked: ItemsQuery) -> dict[str, Any]:
         now=parts.clock.now(),
         member=user.member or asked.member,
         customer=asked.customer,
-        kind="meeting" if asked.shown == "meetings" else "email",
+        kind="meeting" if asked.shown in MEETINGS else "email",
+        planned=asked.shown == "planned",
         direction=asked.shown if asked.shown in ("sent", "received") else None,
         days=asked.window.days,
         until=asked.window.until,

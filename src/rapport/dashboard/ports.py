@@ -17,9 +17,17 @@ class BoardReader(Protocol):
     """
 
     def counts(
-        self, tenant: str, by: Any, days: int, until: date | None, now: datetime, *, member: str | None = None
+        self,
+        tenant: str,
+        by: Any,
+        days: int,
+        until: date | None,
+        now: datetime,
+        *,
+        member: str | None = None,
+        planned: bool = False,
     ) -> Json:
-        """The JSON of `rapport counts`; with `member`, of the items in which that member takes part."""
+        """The JSON of `rapport counts`, with `--planned` if `planned`; with `member`, of that member's items."""
         ...
 
     def items(
@@ -31,12 +39,13 @@ class BoardReader(Protocol):
         customer: str | None = None,
         kind: Any = None,
         direction: Any = None,
+        planned: bool = False,
         days: int = 30,
         until: date | None = None,
         limit: int | None = None,
         offset: int = 0,
     ) -> Json:
-        """`window`, `total` and one page of `items`: those that the row's number counts.
+        """`window`, `total` and one page of `items`: those that the row's number counts; `planned`: that lie ahead.
 
         `member` beside `customer` is the customer's row on the member's own board.
         """
@@ -64,11 +73,19 @@ class BoardReader(Protocol):
         ...
 
     def daily(
-        self, tenant: str, days: int, until: date | None, now: datetime, *, member: str | None = None
-    ) -> Sequence[Json]:
-        """`day` (YYYY-MM-DD), `sent`, `received` for every day of the window in the tenant's zone, in order.
+        self,
+        tenant: str,
+        by: Any,
+        days: int,
+        until: date | None,
+        now: datetime,
+        *,
+        member: str | None = None,
+        who: str | None = None,
+    ) -> Json:
+        """`days`, every day of the window in order: `day` (YYYY-MM-DD), `total`, and the `rows` with something in it.
 
-        They add up to the total, with `member` to the member's row.
+        Their `sent`, `received` and `meetings` add up to those of `counts`; with `who`, rows are of this subject only.
         """
         ...
 

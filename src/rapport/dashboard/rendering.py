@@ -17,8 +17,10 @@ from starlette.responses import HTMLResponse
 
 from rapport.dashboard.crosssite import session_csrf
 from rapport.dashboard.guard import SignedIn
+from rapport.spans import Span
 
 STATIC_FOLDER: Final = Path(__file__).parent / "static"
+_TO: Final = "\N{EN DASH}"
 _NARROW_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
 
 
@@ -52,7 +54,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, moment=moment, day=day, day_in=day_in, last_day_in=last_day_in)
+    environment.filters.update(
+        number=number, moment=moment, span=span, day=day, day_in=day_in, last_day_in=last_day_in
+    )
     environment.globals["static"] = static_address
     return environment
 
@@ -93,6 +97,33 @@ def day_in(value: str, timezone: str) -> Markup:
 def last_day_in(value: str, timezone: str) -> Markup:
     """The last day of a window that ends before an instant."""
     return day((_local(value, timezone) - timedelta(microseconds=1)).date())
+
+
+def span(item: Mapping[str, Any], timezone: str) -> Markup:
+    """When an item is: a moment, or from when to when, or which days; a dash for a time that nobody can read."""
+    found = Span.of(item, ZoneInfo(timezone))
+    if found is None or (found.end is None and not found.all_day):
+        return moment(item["at"], timezone)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        found.start.date().isoformat() if found.all_day else found.start.isoformat(timespec="seconds"),
+        f"{found.start:%A} {found.start.day} {found.start:%B %Y} {timezone}",
+        _days_of(found) if found.all_day else _times_of(found),
+    )
+
+
+def _days_of(found: Span) -> str:
+    first, last = found.start.date(), found.last_day
+    until = "" if last <= first else f" {_TO} {last.day} {last:%b %Y}"
+    return f"{first.day} {first:%b %Y}{until}, all day"
+
+
+def _times_of(found: Span) -> str:
+    text = f"{found.start.day} {found.start:%b %Y, %H:%M}"
+    if found.end is None:
+        return text
+    if found.last_day == found.start.date():
+        return f"{text}{_TO}{found.end:%H:%M}"
+    return f"{text} {_TO} {found.end.day} {found.end:%b %Y, %H:%M}"
 
 
 def _local(value: str, timezone: str) -> datetime:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final, Protocol
 
-_RULES: Final = {
+_EMAIL_RULES: Final = {
     "contact_address": "An address in it belongs to a contact of a customer, and it was written by your team or by that side.",
     "customer_domain": "An address in it lies under a customer's domain, and it was written by your team or by that side.",
     "sync_unknown_sender": "Its author is unknown, but a team member and a customer's address both received it, "
     "and your settings count such mail.",
+}
+_MEETING_RULES: Final = {
+    "contact_address": "An address in it belongs to a contact of a customer, and your team or that side organises it.",
+    "customer_domain": "An address in it lies under a customer's domain, and your team or that side organises it.",
+    "sync_unknown_organizer": "Its organiser is unknown, but a team member and a customer's address are both invited, "
+    "and your settings count such meetings.",
 }
 _CLASSES: Final = {
     "human": "It was written by a person.",
@@ -25,21 +32,39 @@ class _Naming(Protocol):
     def of(self, kind: str, subject_id: str) -> str: ...
 
 
-def explained(item: Mapping[str, Any], names: _Naming) -> list[str]:
-    """The deciding rule, the directory's entries it used, and what makes the item count more than once."""
+def explained(item: Mapping[str, Any], names: _Naming, now: datetime) -> list[str]:
+    """The deciding rule, the directory's entries it used, and what makes the item count more than once or not at all."""
+    is_meeting = item["kind"] == "meeting"
     rule = item["reason"].get("rule", "")
-    sentences = [
-        _RULES.get(rule, f"The rule “{rule}” decided it." if rule else "Its decision left no reason.")
-    ]
+    known = (_MEETING_RULES if is_meeting else _EMAIL_RULES).get(rule)
+    sentences = [known or (f"The rule “{rule}” decided it." if rule else "Its decision left no reason.")]
     sentences += [_entry(entry, names) for entry in item["reason"].get("entries", [])]
-    if item["mail_class"] in _CLASSES:
+    if is_meeting:
+        sentences += _of_meeting(item, names, now)
+    elif item["mail_class"] in _CLASSES:
         sentences.append(_CLASSES[item["mail_class"]])
     if item["ambiguous"]:
         sentences.append(
             "An address or domain in it has several owners in the directory; all of them are listed here."
         )
     if item["copies"] > 1:
-        sentences.append(f"It was found in {item['copies']} mailboxes or folders and counts once.")
+        places = "calendars" if is_meeting else "mailboxes or folders"
+        sentences.append(f"It was found in {item['copies']} {places} and counts once.")
+    return sentences
+
+
+def _of_meeting(item: Mapping[str, Any], names: _Naming, now: datetime) -> list[str]:
+    sentences = []
+    if item["cancelled"]:
+        sentences.append("It was cancelled, so it is not counted.")
+    elif item["at"] is not None and datetime.fromisoformat(item["at"]) >= now:
+        sentences.append("It has not started yet: it is planned, and counts from its start on.")
+    sentences += [
+        f"{names.of('member', who)} declined, so it does not count in that row."
+        for who in item["declined_members"]
+    ]
+    if item["private"]:
+        sentences.append("It is private: Rapport keeps when it is and who takes part, nothing else.")
     return sentences
 
 

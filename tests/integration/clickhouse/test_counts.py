@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -52,6 +52,7 @@ def _row(fact: Fact, tenant: str, gen: int, ver: int) -> tuple[Any, ...]:
         "mail_class": fact.mail_class,
     }
     values |= {"cancelled": int(fact.cancelled), "ambiguous": 0, "copies": 1, "ver": ver, "is_deleted": 0}
+    values |= {"all_day": 0, "private": 0}
     return tuple(values[name] for name in ITEMS.columns)
 
 
@@ -74,8 +75,9 @@ def some(rng: random.Random, kind: str, most: int = 2) -> frozenset[str]:
 
 
 def random_facts(rng: random.Random, count: int) -> list[Fact]:
-    """Facts around every edge: midnights in the zone, the hour that comes twice, now, the far past, no time at all."""
-    edges = [datetime(2026, 10, day, tzinfo=ZONE).astimezone(UTC) for day in (20, 24, 25, 26, 27)]
+    """Facts around every edge: midnights in the zone, the hour that comes twice, now, far away, no time at all."""
+    edges = [datetime(2026, 10, day, tzinfo=ZONE).astimezone(UTC) for day in (20, 24, 25, 26, 27, 28, 30)]
+    edges += [datetime(2026, 11, day, tzinfo=ZONE).astimezone(UTC) for day in (3, 6, 26)]
     edges += [
         NOW,
         datetime(2026, 9, 28, tzinfo=ZONE).astimezone(UTC),
@@ -84,7 +86,7 @@ def random_facts(rng: random.Random, count: int) -> list[Fact]:
     facts = []
     for number in range(count):
         near = rng.choice(edges) + timedelta(seconds=rng.choice([-3600, -1, 0, 1, 3600, 7200]))
-        far = NOW - timedelta(hours=rng.randrange(24 * 90))
+        far = NOW + timedelta(hours=rng.randrange(-24 * 90, 24 * 45))
         authors = rng.choice(["member", "customer", ""])
         facts.append(
             Fact(
@@ -140,12 +142,69 @@ def oracle(days: int, until: date | None) -> Oracle:
     return Oracle(random_facts(random.Random(7), 400), LABELS, ZONE, NOW, days, until)
 
 
+@pytest.mark.parametrize("planned", [False, True])
 @pytest.mark.parametrize("by", ["member", "customer", "contact"])
-def test_every_number_equals_an_independent_count(impact: Impact, by: str) -> None:
+def test_every_number_equals_an_independent_count(impact: Impact, by: str, planned: bool) -> None:
     """Total, rows, their order, last interaction and last reply, in windows with every kind of edge."""
     for days, until in WINDOWS:
-        found = impact.counts(TENANT, by, days, until, NOW)
-        assert {"total": found["total"], "rows": found["rows"]} == oracle(days, until).board(by, NAMES[by])
+        found = impact.counts(TENANT, by, days, until, NOW, planned=planned)
+        told = oracle(days, until).board(by, NAMES[by], planned=planned)
+        assert {"total": found["total"], "rows": found["rows"]} == told
+
+
+@pytest.mark.parametrize("by", ["member", "customer", "contact"])
+def test_every_day_equals_an_independent_count(impact: Impact, by: str) -> None:
+    """Of the total and of every row; all days of the window are there, in order, also empty ones and those to come."""
+    for days, until in WINDOWS:
+        found = impact.daily(TENANT, by, days, until, NOW)
+        last = until or NOW.astimezone(ZONE).date()
+        assert [day["day"] for day in found["days"]] == [
+            (last - timedelta(days=back)).isoformat() for back in reversed(range(days))
+        ]
+        shown = {
+            day["day"]: {None: dict(day["total"])} | {row["id"]: _without_id(row) for row in day["rows"]}
+            for day in found["days"]
+            if any(day["total"].values())
+        }
+        assert shown == oracle(days, until).daily(by)
+        assert all(not day["rows"] for day in found["days"] if day["day"] not in shown)
+
+
+@pytest.mark.parametrize("by", ["member", "customer", "contact"])
+def test_days_add_up_to_the_board(impact: Impact, by: str) -> None:
+    """Emails and meetings of each row and of the total, and of one subject asked for alone."""
+    for days, until in WINDOWS:
+        board = impact.counts(TENANT, by, days, until, NOW)
+        found = impact.daily(TENANT, by, days, until, NOW)
+        assert found["window"] == board["window"]
+        assert _sums(day["total"] for day in found["days"]) == _sums([board["total"]])
+        for row in board["rows"]:
+            alone = impact.daily(TENANT, by, days, until, NOW, who=row["id"])
+            lines = [line for day in alone["days"] for line in day["rows"]]
+            assert {line["id"] for line in lines} <= {row["id"]}
+            assert _sums(lines) == _sums([row])
+            assert lines == [line for day in found["days"] for line in day["rows"] if line["id"] == row["id"]]
+
+
+def test_a_members_own_days_add_up_to_its_own_board(impact: Impact) -> None:
+    for by in ("member", "customer"):
+        board = impact.counts(TENANT, by, 30, None, NOW, member="m1")
+        days = impact.daily(TENANT, by, 30, None, NOW, member="m1")["days"]
+        assert _sums(day["total"] for day in days) == _sums([board["total"]])
+        rows = [line for day in days for line in day["rows"]]
+        assert {line["id"] for line in rows} <= {row["id"] for row in board["rows"]}
+        for row in board["rows"]:
+            assert _sums(line for line in rows if line["id"] == row["id"]) == _sums([row])
+
+
+def _without_id(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "id"}
+
+
+def _sums(numbers: Iterable[Mapping[str, Any]]) -> list[int]:
+    """What the days of a board add up to; a conversation may go on over several."""
+    lines = list(numbers)
+    return [sum(line[name] for line in lines) for name in ("emails", "sent", "received", "meetings")]
 
 
 def test_a_members_own_board_equals_an_independent_count(impact: Impact) -> None:
@@ -163,7 +222,7 @@ def test_a_members_own_board_equals_an_independent_count(impact: Impact) -> None
 )
 def test_every_drill_down_is_as_long_as_its_number(impact: Impact, by: str, member: str | None) -> None:
     """Of each row and of the total, by kind, by direction, by conversation; the items are distinct."""
-    board = impact.counts(TENANT, by, 30, None, NOW, member=member)
+    board = impact.counts(TENANT, by, 30, None, NOW, member=member, planned=True)
     rows: list[tuple[str | None, Any]] = [
         (None, board["total"]),
         *((row["id"], row) for row in board["rows"]),
@@ -183,6 +242,7 @@ def test_every_drill_down_is_as_long_as_its_number(impact: Impact, by: str, memb
         assert length(direction="sent") == row["sent"]
         assert length(direction="received") == row["received"]
         assert length(impact.conversations) == row["conversations"]
+        assert length(planned=True) == length(planned=True, kind="meeting") == row["planned"]
 
 
 def test_pages_of_a_drill_down_put_together_are_the_whole(impact: Impact) -> None:

@@ -113,7 +113,8 @@ def test_counts_as_json_has_exactly_the_agreed_fields(run: Runner) -> None:
 def test_items_as_json_is_the_list_behind_the_number(run: Runner) -> None:
     (line,) = run.json("items", "--customer", "c1", "--kind", "email")
     fields = "id kind at subject direction author members customers contacts thread message_id preview"
-    assert list(line) == fields.split()
+    of_meetings = "ends all_day cancelled private location declined_members"
+    assert list(line) == [*fields.split(), *of_meetings.split()]
     assert (line["id"], line["direction"], line["thread"]) == (IDS["a"], "sent", "aa")
     assert run.json("items", "--customer", "c1", "--until", "2020-01-01") == []
 

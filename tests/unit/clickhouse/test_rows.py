@@ -45,6 +45,24 @@ def test_a_fact_row_has_one_value_for_each_column() -> None:
     assert (found["subject"], found["people_addresses"], found["copies"]) == ("Offer", ["x@kund.se"], 1)
 
 
+def test_a_meetings_row_has_what_only_meetings_have() -> None:
+    """Its end, whether it was cancelled, who declined, who answered what, and where it takes place."""
+    people = [
+        {"role": "organizer", "address": "a@acme.com", "name": ""},
+        {"role": "attendee", "address": "x@kund.se", "name": "X"},
+    ]
+    meeting = item(
+        "i1", kind="meeting", ends=1_760_003_600_000, cancelled=True, declined_members=["m2", "m1", "m2"]
+    )
+    told = body(people=people, answers=["", "tentative"], location="Room 4", all_day=True, series="s1")
+    found = dict(zip(ITEMS_TABLE.columns, fact_row(meeting, told, 9), strict=True))
+    assert (found["ends"], found["cancelled"]) == (1_760_003_600_000, 1)
+    assert found["declined_members"] == ["m1", "m2"]
+    assert (found["people_roles"], found["people_answers"]) == (["organizer", "attendee"], ["", "tentative"])
+    assert (found["location"], found["all_day"], found["private"]) == ("Room 4", 1, 0)
+    assert found["series"] == "s1"
+
+
 def test_people_count_once_however_often_the_record_names_them() -> None:
     """Arrays are made distinct here: every join over them would count twice otherwise."""
     found = dict(

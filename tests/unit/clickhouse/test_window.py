@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from rapport_core.errors import ConfigError
-from rapport_sinks.clickhouse.window import iso, window
+from rapport_sinks.clickhouse.window import iso, planned_window, window
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -63,16 +63,46 @@ def test_a_day_with_two_midnights_begins_at_the_first() -> None:
     assert found("America/Havana", days=1, until=date(2026, 11, 1))[0] == "2026-11-01T04:00:00Z"
 
 
+def ahead(timezone: str, days: int = 30, until: date | None = None, now: datetime = NOON) -> tuple[str, str]:
+    said = planned_window(timezone, now, days, until).as_json()
+    return said["from"], said["to"]
+
+
+def test_planned_are_the_rest_of_today_and_the_days_after_it() -> None:
+    """As many days as the window has, today included, to a midnight of the tenant; here before its clocks change."""
+    assert ahead("UTC", days=1) == ("2026-11-23T12:00:00Z", "2026-11-24T00:00:00Z")
+    assert ahead("Europe/Stockholm") == ("2026-11-23T12:00:00Z", "2026-12-22T23:00:00Z")
+    assert ahead("Europe/Stockholm", days=127)[1] == "2027-03-29T22:00:00Z"
+    assert ahead("Europe/Stockholm", days=126)[1] == "2027-03-28T22:00:00Z"
+    assert ahead("Europe/Stockholm", days=125)[1] == "2027-03-27T23:00:00Z"
+
+
+def test_planned_until_a_day_reaches_to_its_end_however_many_days() -> None:
+    assert ahead("UTC", 7, date(2027, 1, 1)) == ("2026-11-23T12:00:00Z", "2027-01-02T00:00:00Z")
+    assert ahead("UTC", 7, date(2026, 11, 23)) == ("2026-11-23T12:00:00Z", "2026-11-24T00:00:00Z")
+
+
+def test_nothing_is_planned_until_a_day_that_is_past() -> None:
+    """In the tenant's zone: on a late evening in UTC its own day may be over."""
+    assert ahead("UTC", 7, date(2026, 11, 22)) == ("2026-11-23T12:00:00Z",) * 2
+    late = datetime(2026, 11, 23, 23, 30, tzinfo=UTC)
+    assert ahead("Europe/Stockholm", 7, date(2026, 11, 23), late) == ("2026-11-23T23:30:00Z",) * 2
+    assert ahead("America/New_York", 7, date(2026, 11, 23), late)[1] == "2026-11-24T05:00:00Z"
+
+
 @pytest.mark.parametrize("days", [0, -1, 40_000])
 def test_days_that_cannot_be_counted_are_refused(days: int) -> None:
-    with pytest.raises(ConfigError, match="--days"):
-        window("UTC", NOON, days)
+    for windowed in (window, planned_window):
+        with pytest.raises(ConfigError, match="--days"):
+            windowed("UTC", NOON, days)
 
 
 def test_a_window_beyond_the_calendar_is_refused() -> None:
     for until in (date.min, date.max):
         with pytest.raises(ConfigError, match="calendar"):
             window("UTC", NOON, 30, until)
+    with pytest.raises(ConfigError, match="calendar"):
+        planned_window("UTC", NOON, 30, date.max)
 
 
 @pytest.mark.parametrize("name", ["Europe/Atlantis", "", "../etc/passwd", "Europe"])

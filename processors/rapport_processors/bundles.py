@@ -5,20 +5,18 @@ A bundle becomes as few Kafka records as fit the broker's limit: cost is per rec
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator
 
-from rapport_core.ids import partition_of
+from rapport_core.ids import keyed_hash, partition_of
 from rapport_core.keys import KeyRing
 from rapport_processors.outbox import OutRecord
 from rapport_schemas.records import (
-    Attendee,
     Claim,
     Copy,
     DirectoryNotice,
     KeyPair,
     Mark,
-    Person,
+    PackedCopy,
     Routed,
     RoutedBody,
 )
@@ -27,52 +25,26 @@ from rapport_schemas.topics import PARTITIONS, ROUTED, Lane, composite_key
 from rapport_schemas.wire import Wire, encode_body, tagged
 
 _MAX_BODY_BYTES = 400_000
-_COPY_BYTES, _PERSON_BYTES, _CLAIM_BYTES, _PAIR_BYTES = 600, 16, 36, 36
-_EVENT_TEXTS: tuple[Literal["uid", "title", "location", "preview", "organizer", "organizer_name"], ...] = (
-    "uid",
-    "title",
-    "location",
-    "preview",
-    "organizer",
-    "organizer_name",
-)
-_TEXTS: tuple[
-    Literal["message_id", "header_id", "author", "author_name", "subject", "base_subject", "preview"], ...
-] = (
-    "message_id",
-    "header_id",
-    "author",
-    "author_name",
-    "subject",
-    "base_subject",
-    "preview",
-)
-"""What a header can make long; a record that is larger than the broker takes would stop its partition for good."""
-
-
-def _bytes(text: str) -> int:
-    """No less than the text's UTF-8 takes, without encoding it."""
-    return len(text) if text.isascii() else 4 * len(text)
-
-
-def _bytes_of_people(people: Sequence[Person | Attendee]) -> int:
-    return sum(_PERSON_BYTES + _bytes(one["name"]) + _bytes(one["address"]) for one in people)
+_COPY_BYTES, _CLAIM_BYTES, _PAIR_BYTES = 56, 36, 36
+"""What a copy takes besides its own bytes, and what the others take."""
 
 
 def _empty() -> RoutedBody:
-    return {"copies": [], "claims": [], "joins": [], "labels": [], "redecide": []}
+    return {"copies": [], "claims": [], "joins": [], "labels": [], "redecide": [], "packed": []}
 
 
-def _tagged(body: RoutedBody) -> dict[str, Any]:
-    return {**body, "copies": [tagged_copy(copy) for copy in body["copies"]]}
-
-
-def tagged_copy(copy: Copy) -> dict[str, Any]:
-    """A copy with the branches of its unions said."""
-    return {
+def pack(copy: Copy, hash_key: bytes) -> PackedCopy:
+    """The form in which a copy travels and is stored: encoded once, with what a store needs to know beside it."""
+    said = {
         **copy,
         "message": tagged("CopyMessage", copy["message"]),
         "meeting": tagged("CopyMeeting", copy["meeting"]),
+    }
+    return {
+        "id": copy["id"],
+        "row": keyed_hash(hash_key, "copy", copy["key"]),
+        "version": copy["version"],
+        "copy": encode_body("copy", said),
     }
 
 
@@ -118,15 +90,9 @@ class Bundles:
 
     def copy(self, tenant: str, gen: int, copy: Copy) -> None:
         """A copy, for the shard of its message or meeting."""
-        message, meeting = copy["message"], copy["meeting"]
-        size = _COPY_BYTES
-        if message is not None:
-            size += sum(_bytes(message[name]) for name in _TEXTS) + _bytes_of_people(message["people"])
-        if meeting is not None:
-            size += sum(_bytes(meeting[name]) for name in _EVENT_TEXTS)
-            size += _bytes_of_people(meeting["attendees"])
+        packed = pack(copy, self._keys.tenant_keys(tenant).hash)
         bundle = self._target(tenant, gen, partition_of(copy["id"], self._partitions))
-        bundle.room(size)["copies"].append(copy)
+        bundle.room(_COPY_BYTES + len(packed["copy"]))["packed"].append(packed)
 
     def claim(self, tenant: str, gen: int, claim: Claim) -> None:
         """A claim, for the shard of its id; once per batch."""
@@ -167,7 +133,7 @@ class Bundles:
             for body in bundle.bodies:
                 sealed = seal(
                     self._keys.tenant_keys(tenant).seal,
-                    encode_body("routed_body", _tagged(body)),
+                    encode_body("routed_body", body),
                     composite_key("routed", tenant),
                 )
                 yield self._record(self.lane, partition, tenant, gen, sealed, None, None)

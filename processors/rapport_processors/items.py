@@ -13,7 +13,7 @@ from rapport_processors.model import Decision, Meeting, Message
 from rapport_schemas.records import Copy, Item, ItemBody, Origin
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import composite_key
-from rapport_schemas.wire import blank, encode_body, tagged
+from rapport_schemas.wire import blank, encode_body
 
 _NO_TIME = "none"
 _Value = TypeVar("_Value")
@@ -163,8 +163,7 @@ def item_of(
     else:
         item["kind"], item["ends"], item["cancelled"] = "meeting", said.ends_ms, said.cancelled
     body = encode_body("item_body", body_of(said, decision))
-    plain = {**item, "origin": tagged("Origin", item["origin"])}
-    digest = blake2b(encode_body("item", plain) + body, digest_size=16).digest()
+    digest = blake2b(repr(item).encode() + body, digest_size=HASH_BYTES).digest()
     item["assignment"] = assignment
     item["sealed"] = seal(keys.seal, body, composite_key("item", tenant, public_id))
     return item, digest

@@ -10,7 +10,7 @@ from rapport_core.errors import PoisonError
 from rapport_core.ids import FIRST_GENERATION, HASH_BYTES, keyed_hash
 from rapport_core.keys import KeyRing, TenantKeys
 from rapport_processors import sweeps, threads
-from rapport_processors.bundles import Bundles, tagged_copy
+from rapport_processors.bundles import Bundles, pack
 from rapport_processors.directory import TenantDirectory
 from rapport_processors.items import deletion, digest_of_deletion, item_of, possible_ids
 from rapport_processors.mail.messages import group as group_messages
@@ -22,12 +22,23 @@ from rapport_processors.outbox import OutRecord
 from rapport_processors.records import InRecord, dead_letter
 from rapport_processors.state import StateBatch, group, space
 from rapport_schemas import topics
-from rapport_schemas.records import Copy, DirectoryNotice, Item, Mark, Routed, RoutedBody, ThreadAlias
+from rapport_schemas.records import (
+    Copy,
+    DirectoryNotice,
+    Item,
+    Mark,
+    PackedCopy,
+    Routed,
+    RoutedBody,
+    ThreadAlias,
+)
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import PARTITIONS, Lane, composite_key
-from rapport_schemas.wire import Wire, decode_body, encode_body, tagged
+from rapport_schemas.wire import Wire, decode_body, tagged
 
 _COPIES, _DECIDED = b"c", b"d"
+_ROW, _VERSION_BYTES = b"\x02", 8
+"""A stored copy is this byte, its version, and the sealed copy. The first form was the sealed copy alone, whose first byte is 1."""
 
 
 class DirectoryView(Protocol):
@@ -164,8 +175,8 @@ class WeaveBatch:
         tenant = self._tenant(routed["tenant"], routed["gen"])
         context = composite_key("routed", tenant.id)
         body: RoutedBody = decode_body("routed_body", unseal(tenant.keys.seal, routed["sealed"], context))
-        for copy in body["copies"]:
-            self._copy(tenant, copy)
+        for packed in (*body["packed"], *(pack(copy, tenant.keys.hash) for copy in body["copies"])):
+            self._copy(tenant, packed)
         for claim in body["claims"]:
             threads.claim(
                 self._state, tenant.space, claim["id"], claim["key"], tenant.relation, arm=claim["arm"]
@@ -177,19 +188,24 @@ class WeaveBatch:
         for after in body["redecide"]:
             self._sweep(tenant, after, again=routed["assignment"] != self._assignment)
 
-    def _copy(self, tenant: _Tenant, copy: Copy) -> None:
+    def _copy(self, tenant: _Tenant, packed: PackedCopy) -> None:
         """Keeps the newest revision of a copy; an older one that was overtaken changes nothing."""
-        rows = group(tenant.space, _COPIES, copy["id"])
-        row = keyed_hash(tenant.keys.hash, "copy", copy["key"])
-        tenant.touched[copy["id"]] = True  # also when it is overtaken: a lost batch may have published it
-        stored = self._state.get(rows, row)
-        if stored is not None and self._open_copy(tenant, stored)["version"] >= copy["version"]:
+        rows = group(tenant.space, _COPIES, packed["id"])
+        tenant.touched[packed["id"]] = True  # also when it is overtaken: a lost batch may have published it
+        stored = self._state.get(rows, packed["row"])
+        if stored is not None and self._version_of(tenant, stored) >= packed["version"]:
             return
-        plain = encode_body("copy", tagged_copy(copy))
-        sealed = seal(tenant.keys.seal, plain, composite_key("state", tenant.id))
-        self._state.put(rows, row, sealed)
+        sealed = seal(tenant.keys.seal, packed["copy"], composite_key("state", tenant.id))
+        version = packed["version"].to_bytes(_VERSION_BYTES, "big")
+        self._state.put(rows, packed["row"], _ROW + version + sealed)
 
-    def _open_copy(self, tenant: _Tenant, sealed: bytes) -> Copy:
+    def _version_of(self, tenant: _Tenant, stored: bytes) -> int:
+        if stored[:1] == _ROW:
+            return int.from_bytes(stored[1 : 1 + _VERSION_BYTES], "big")
+        return self._open_copy(tenant, stored)["version"]
+
+    def _open_copy(self, tenant: _Tenant, stored: bytes) -> Copy:
+        sealed = stored[1 + _VERSION_BYTES :] if stored[:1] == _ROW else stored
         copy: Copy = decode_body("copy", unseal(tenant.keys.seal, sealed, composite_key("state", tenant.id)))
         return copy
 

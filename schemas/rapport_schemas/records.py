@@ -227,6 +227,15 @@ class KeyPair(TypedDict):
     other: bytes
 
 
+class PackedCopy(TypedDict):
+    """A copy that is stored as it came."""
+
+    id: bytes
+    row: bytes
+    version: int
+    copy: bytes
+
+
 class RoutedBody(TypedDict):
     """What is sealed in a routed record."""
 
@@ -235,6 +244,7 @@ class RoutedBody(TypedDict):
     joins: list[KeyPair]
     labels: list[KeyPair]
     redecide: list[bytes]
+    packed: list[PackedCopy]
 
 
 class Item(TypedDict):

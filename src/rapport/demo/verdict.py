@@ -56,7 +56,7 @@ def judge(letter: Letter, company: Company) -> Verdict:
     mail_class = _mail_class(letter)
     if not customers:
         why = "no_customer"
-    elif _is_excluded(named, members, contacts, company):
+    elif is_excluded(named, members, contacts, company):
         why = "excluded"
     elif author_member == NOBODY and not author_customers:
         why = "unknown_sender"
@@ -82,7 +82,8 @@ def _mail_class(letter: Letter) -> str:
     return "list" if all(copy.way is Way.LIST for copy in letter.copies) else "human"
 
 
-def _is_excluded(named: list[Mention], members: set[int], contacts: set[int], company: Company) -> bool:
+def is_excluded(named: list[Mention], members: set[int], contacts: set[int], company: Company) -> bool:
+    """Whether an exclusion of the directory leaves out what these people take part in."""
     member, contact = company.excluded_pair
     if member in members and contact in contacts:
         return True

@@ -97,7 +97,14 @@ def decoded(text: str) -> str:
         parts = decode_header(text)
     except HeaderParseError:
         return text
-    return "".join(p if isinstance(p, str) else p.decode(c or "latin-1", "replace") for p, c in parts)
+    return "".join(p if isinstance(p, str) else _decoded_part(p, c) for p, c in parts)
+
+
+def _decoded_part(part: bytes, charset: str | None) -> str:
+    try:
+        return part.decode((charset or "utf-8").partition("*")[0], "replace")
+    except LookupError:
+        return part.decode("latin-1")
 
 
 def comparable(address: str) -> str:

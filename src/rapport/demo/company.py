@@ -230,13 +230,17 @@ def _local(name: str) -> str:
     return plain.lower().replace(" ", ".").replace("'", "")
 
 
-def _name(rng: Random) -> str:
-    return f"{rng.choice(words.FIRST_NAMES)} {rng.choice(words.LAST_NAMES)}"
+def _name(rng: Random) -> tuple[str, str]:
+    """A name, and the local part made of it; one in eight is not in Latin letters or hardly."""
+    if rng.random() < 0.12:
+        return rng.choice(words.FOREIGN_NAMES)
+    name = f"{rng.choice(words.FIRST_NAMES)} {rng.choice(words.LAST_NAMES)}"
+    return name, _local(name)
 
 
 def _member(rng: Random, index: int) -> Person:
-    name = _name(rng)
-    local = f"{_local(name)}{index}"
+    name, local = _name(rng)
+    local = f"{local}{index}"
     addresses = [f"{local}@{OWN_DOMAIN}"]
     if index % 3 == 0:
         addresses.append(f"{local.split('.', maxsplit=1)[0]}.{index}@{OWN_DOMAIN}")
@@ -332,19 +336,17 @@ class _Contacts:
             customer = index if index < len(self.customers) else self.rng.randrange(len(self.customers))
             if index % 25 == 4 or index % 20 == 13:
                 customer = contacts[-1].customer
-            name = _name(self.rng)
-            contacts.append(
-                Person(Kind.CONTACT, index, name, self._addresses(index, customer, name), customer)
-            )
+            name, local = _name(self.rng)
+            addresses = self._addresses(index, customer, f"{local}{index}")
+            contacts.append(Person(Kind.CONTACT, index, name, addresses, customer))
             if index % 20 in (13, 17):
                 # One address of two contacts: of one customer (13), mostly of two (17).
                 shared = f"team{index}@{self.customers[customer].domains[0]}"
                 contacts[-2:] = [replace(p, addresses=(*p.addresses, shared)) for p in contacts[-2:]]
         return tuple(contacts)
 
-    def _addresses(self, index: int, customer: int, name: str) -> tuple[str, ...]:
+    def _addresses(self, index: int, customer: int, local: str) -> tuple[str, ...]:
         domains = self.customers[customer].domains
-        local = f"{_local(name)}{index}"
         addresses = [f"{local}@{domains[index % len(domains)]}"]
         if index % 5 == 0:
             addresses.append(f"{local.split('.', maxsplit=1)[0]}{index}@{domains[-1]}")

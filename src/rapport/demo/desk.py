@@ -86,6 +86,8 @@ class Desk:
             letter.headers.append(("Auto-Submitted", "no"))
         elif letter.nature == "human" and chance < 0.07:
             letter.headers.append(("X-Auto-Response-Suppress", "OOF, AutoReply"))
+        elif letter.nature == "human" and chance < 0.17:
+            letter.form = "html" if chance < 0.12 else "attached"
         if letter.message_id is not None and letter.safe and self._rng.random() < 0.02:
             self.note("id_replaced_by_provider")
             letter.copies[-1].replaced_id = f"replaced.{letter.serial}.{self._seed}@provider.example"

@@ -65,7 +65,7 @@ class Letter:
         safe: its copies all carry author and plain date, so another letter may reuse its id.
         ancient: its Date says a year before 1990.
         joins: it makes two conversations one.
-        form: what the MIME structure looks like: text, ics_attached, invitation, report.
+        form: what the MIME structure looks like: text, html, attached, ics_attached, invitation, report.
     """
 
     serial: int

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from functools import lru_cache
+from base64 import b64encode, encodebytes
 from quopri import encodestring
 from typing import Final
 
 from rapport.demo.company import Group
-from rapport.demo.letter import Letter, Mention, StoryCopy, Way
+from rapport.demo.letter import Letter, StoryCopy, Way
+from rapport.demo.spelling import address_list, header_text, phrase, spelled
 
-_MONTHS: Final = 12
-Field = tuple[str, str | bytes]
+Field = tuple[str, str]
 
 
 def render(letter: Letter, copy: StoryCopy, owner_address: str) -> bytes:
     """One copy as RFC 5322 text with line feeds; the body's `From ` lines are not quoted yet.
 
-    Headers may hold raw bytes that are no ASCII: such mail exists.
+    Headers may hold raw bytes that are no ASCII: such mail exists. No two mailboxes write them alike: order, folding,
+    spelling and the fields that the way left differ.
     """
+    variety = letter.serial + copy.owner
     fields = [
         *_trace(letter, copy, owner_address),
         *_people(letter, copy),
@@ -27,16 +28,35 @@ def render(letter: Letter, copy: StoryCopy, owner_address: str) -> bytes:
         *_ids(letter, copy),
         *([("Date", copy.date)] if copy.date is not None else []),
         *letter.headers,
+        *_WASHED[variety % len(_WASHED)],
         ("MIME-Version", "1.0"),
     ]
-    content_type, body = _content(letter, copy)
+    content_type, transfer, body = _content(letter, copy)
     fields.append(("Content-Type", content_type))
+    if transfer:
+        fields.append(("Content-Transfer-Encoding", transfer))
+    if variety % 13 == 4:
+        fields.reverse()
     head = b"".join(_line(name, value) for name, value in fields)
     return head + b"\n" + body
 
 
-def _line(name: str, value: str | bytes) -> bytes:
-    return name.encode() + b": " + (value if isinstance(value, bytes) else value.encode()) + b"\n"
+_WASHED: Final[tuple[tuple[Field, ...], ...]] = (
+    (),
+    (("X-Spam-Status", "No, score=-1.9 required=5.0 tests=BAYES_00,\n\tSPF_PASS"),),
+    (
+        (
+            "DKIM-Signature",
+            "v=1; a=rsa-sha256; c=relaxed/relaxed; d=mail.example;\n s=s1; h=from:to; bh=AAAA;\n b=BBBB",
+        ),
+    ),
+    (("X-Virus-Scanned", "by gate.example"), ("Thread-Topic", "=?utf-8?Q?=C3=85_la_carte?=")),
+    (("Importance", "normal"), ("X-Priority", "3"), ("Sensitivity", "Personal")),
+)
+
+
+def _line(name: str, value: str) -> bytes:
+    return f"{name}: {value}\n".encode("utf-8", "surrogateescape")
 
 
 def _trace(letter: Letter, copy: StoryCopy, owner_address: str) -> list[Field]:
@@ -57,24 +77,37 @@ def _people(letter: Letter, copy: StoryCopy) -> list[Field]:
     fields: list[Field] = []
     author = spelled(letter.author, letter.serial)
     if copy.munged and copy.group is not None:
-        fields.append(("From", _munged(letter.author, copy.group)))
+        fields.append(("From", _munged(letter, copy.group)))
         fields.extend(_trail(letter, copy, author))
+    elif copy.group is None and letter.serial % 47 == 5:
+        # Not a list: whoever says "via" in a name is the author all the same.
+        fields.append(("From", f'"{letter.serial} via Docs" <{letter.author.written}>'))
     else:
         fields.append(("From", author))
-    if not letter.to and not letter.cc:
+    variety = letter.serial + copy.owner
+    to, cc = letter.to, letter.cc
+    if variety % 7 == 3:
+        to, cc = to[::-1], cc[::-1]
+    if not to and not cc:
         fields.append(("To", "undisclosed-recipients:;"))
-    if letter.to:
-        fields.append(("To", _addresses(letter.to, letter.serial)))
-    if letter.cc:
-        fields.append(("Cc", _addresses(letter.cc, letter.serial + 1)))
+    if to:
+        fields.append(("To", address_list(to, variety)))
+    if cc:
+        fields.append(("CC" if variety % 5 == 2 else "Cc", address_list(cc, variety + 1)))
     if letter.bcc and copy.way is Way.SENT:
-        fields.append(("Bcc", _addresses(letter.bcc, 0)))
+        fields.append(("Bcc", address_list(letter.bcc, 0)))
     return fields
 
 
-def _munged(author: Mention, group: Group) -> str:
-    label = f"{author.person.name} via {group.person.name}"
-    return f"{_phrase(label)} <{group.person.addresses[0]}>"
+def _munged(letter: Letter, group: Group) -> str:
+    """From as the list wrote it: somebody "via" the list, in quotes of its own, or nothing but the list."""
+    name, address = letter.author.person.name, group.person.addresses[0]
+    if letter.serial % 5 == 4:
+        return f"{phrase(group.person.name)} <{address}>"
+    label = (
+        f"'{name}' via {group.person.name}" if letter.serial % 5 == 3 else f"{name} via {group.person.name}"
+    )
+    return f"{phrase(label)} <{address}>"
 
 
 def _trail(letter: Letter, copy: StoryCopy, author: str) -> list[Field]:
@@ -106,19 +139,22 @@ def _list_fields(copy: StoryCopy) -> list[Field]:
     return [*fields, ("Sender", f"{local}-bounces@{domain}"), ("List-Post", f"<mailto:{address}>")]
 
 
-def _subject(letter: Letter, copy: StoryCopy) -> str | bytes:
+def _subject(letter: Letter, copy: StoryCopy) -> str:
     text = letter.subject
     if copy.group is not None and letter.serial % 2:
         text = f"[{copy.group.person.name}] {text}"
-    return header_text(text, letter.serial)
+    # Where nothing else names a mail its subject does, so it must be readable.
+    return header_text(text, letter.serial + 3 * copy.owner, faithful=letter.message_id is None)
 
 
 def _ids(letter: Letter, copy: StoryCopy) -> list[Field]:
     fields: list[Field] = []
     if letter.message_id is not None:
         own = copy.replaced_id or letter.message_id
-        # Some programs fold before a long id.
-        fields.append(("Message-ID", f"\n <{own}>" if letter.serial % 40 == 7 else f"<{own}>"))
+        # Some programs fold before a long id, others forget its brackets.
+        forms = {7: f"\n <{own}>", 11: own if "[" not in own else f"<{own}>"}
+        name = ("Message-ID", "Message-Id", "MESSAGE-ID")[(letter.serial + copy.owner) % 3]
+        fields.append((name, forms.get(letter.serial % 40, f"<{own}>")))
         if copy.replaced_id:
             provider = "Microsoft" if letter.serial % 2 else "Google"
             fields.append((f"X-{provider}-Original-Message-ID", f"<{letter.message_id}>"))
@@ -129,80 +165,11 @@ def _ids(letter: Letter, copy: StoryCopy) -> list[Field]:
     return fields
 
 
-# -- words ------------------------------------------------------------------------------------------------------
-
-
-def header_text(text: str, variety: int) -> str | bytes:
-    """Text for a header; `variety` picks one of the ways in which mail programs write what is not ASCII."""
-    if text.isascii():
-        # Folded in the middle now and then.
-        return text.replace(" ", "\n ", 1) if variety % 11 == 3 and " " in text.strip() else text
-    style = variety % 8
-    if style == 0:
-        return text.encode()
-    if style == 1:
-        return _if_possible(text, "latin-1") or text.encode()
-    for charset, candidate in (("iso-2022-jp", 2), ("iso-8859-1", 3)):
-        if style == candidate and _if_possible(text, charset) is not None:
-            return encoded_words(text, charset, "b" if candidate == 2 else "q")
-    return encoded_words(text, "utf-8", "q" if style == 4 else "b")
-
-
-def _if_possible(text: str, charset: str) -> bytes | None:
-    try:
-        return text.encode(charset)
-    except UnicodeEncodeError:
-        return None
-
-
-@lru_cache(maxsize=4096)
-def encoded_words(text: str, charset: str, encoding: str) -> str:
-    """RFC 2047 words, one per twelve characters, folded."""
-    pieces = (text[at : at + _MONTHS].encode(charset) for at in range(0, len(text), _MONTHS))
-    if encoding == "b":
-        words = (b64encode(piece).decode() for piece in pieces)
-    else:
-        words = (
-            "".join(chr(c) if chr(c).isalnum() and c < 128 else f"={c:02X}" for c in piece)
-            for piece in pieces
-        )
-    return "\n ".join(f"=?{charset}?{encoding}?{word}?=" for word in words)
-
-
-@lru_cache(maxsize=4096)
-def _phrase(name: str) -> str:
-    if not name.isascii():
-        return encoded_words(name, "utf-8", "q")
-    return f'"{name}"' if any(c in name for c in "',.@") else name
-
-
-def spelled(mention: Mention, variety: int) -> str:
-    """The mention as one entry of an address header."""
-    name, written = mention.person.name, mention.written
-    style = variety % 9
-    if style == 0:
-        return written
-    if style == 1 and name.isascii():
-        return f"{written} ({name})"
-    if style == 2 and name.isascii():
-        last, _, first = name.rpartition(" ")
-        return f'"{first}, {last}" <{written}>'
-    if style == 3:
-        return f"<{written}>"
-    return f"{_phrase(name)} <{written}>"
-
-
-def _addresses(mentions: list[Mention], variety: int) -> str:
-    entries = [spelled(mention, variety + place) for place, mention in enumerate(mentions)]
-    if variety % 50 == 9 and len(entries) > 1:
-        return f"Team: {', '.join(entries)};"
-    return ",\n ".join(entries)
-
-
 # -- bodies -----------------------------------------------------------------------------------------------------
 
 
-def _content(letter: Letter, copy: StoryCopy) -> tuple[str, bytes]:
+def _content(letter: Letter, copy: StoryCopy) -> tuple[str, str, bytes]:
+    """Content-Type, transfer encoding where one is named, and body."""
     text = letter.body
     if copy.group is not None:
         text += f"\n_______________________________________________\n{copy.group.person.addresses[0]}"
@@ -213,17 +180,28 @@ def _content(letter: Letter, copy: StoryCopy) -> tuple[str, bytes]:
     body = b"".join(
         b"--" + boundary.encode() + b"\n" + head.encode() + b"\n\n" + part + b"\n" for head, part in parts
     )
-    return f'{kind};\n boundary="{boundary}"', body + b"--" + boundary.encode() + b"--\n"
+    return f'{kind};\n boundary="{boundary}"', "", body + b"--" + boundary.encode() + b"--\n"
 
 
-def _text(text: str, variety: int) -> tuple[str, bytes]:
-    if variety % 4 == 1 and (latin := _if_possible(text, "latin-1")) is not None:
-        return "text/plain; charset=iso-8859-1", latin + b"\n"
-    if variety % 4 == 2:
-        return 'text/plain; charset="UTF-8"; format=flowed', text.encode() + b"\n"
-    return "text/plain; charset=utf-8", text.encode() + b"\n"
+def _text(text: str, variety: int) -> tuple[str, str, bytes]:
+    charset = _CHARSETS[variety % len(_CHARSETS)]
+    try:
+        data = text.encode(charset)
+    except UnicodeEncodeError:
+        return 'text/plain; charset="UTF-8"; format=flowed', "", text.encode() + b"\n"
+    kind = f"text/plain; charset={charset}"
+    if variety % 10 == 3:
+        return kind, "base64", encodebytes(data)
+    if variety % 10 == 6:
+        return kind, "quoted-printable", encodestring(data) + b"\n"
+    # Sent as it is under a wrong name: the body is unreadable, and nothing else.
+    return "text/plain; charset=utf-8" if variety % 50 == 8 else kind, "", data + b"\n"
 
 
+_CHARSETS: Final = (
+    "utf-8", "iso-8859-1", "utf-8", "iso-8859-15", "windows-1252", "utf-8", "iso-2022-jp", "gb18030", "iso-8859-2",
+    "koi8-r", "windows-1255",
+)  # fmt: skip
 Parts = tuple[str, list[tuple[str, bytes]]]
 _PLAIN: Final = "Content-Type: text/plain; charset=utf-8"
 
@@ -233,18 +211,46 @@ def _ics(method: str, letter: Letter) -> bytes:
 
 
 def _invitation(letter: Letter, text: str) -> Parts:
-    calendar = "Content-Type: text/calendar; charset=UTF-8; method=REQUEST"
+    method = ("REQUEST", "REPLY", "CANCEL", "REQUEST")[letter.serial % 4]
+    calendar = f"Content-Type: text/calendar; charset=UTF-8; method={method}"
     html = encodestring(f"<p>{text}</p>".encode()).rstrip(b"\n")
     return "multipart/alternative", [
         (_PLAIN, text.encode()),
         ("Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable", html),
-        (calendar, _ics("REQUEST", letter)),
+        (calendar, _ics(method, letter)),
     ]
 
 
 def _ics_attached(letter: Letter, text: str) -> Parts:
-    head = 'Content-Type: text/calendar; name="holiday.ics"\nContent-Disposition: attachment; filename="holiday.ics"'
+    name = _file_name(f"möte {letter.serial} 予定.ics", letter.serial)
+    head = f"Content-Type: text/calendar\nContent-Disposition: attachment;{name}"
     return "multipart/mixed", [(_PLAIN, text.encode()), (head, _ics("PUBLISH", letter))]
+
+
+def _attached(letter: Letter, text: str) -> Parts:
+    name = _file_name(f"Übersicht naïve файл {letter.serial}.pdf", letter.serial)
+    head = f"Content-Type: application/pdf\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment;{name}"
+    return "multipart/mixed", [(_PLAIN, text.encode()), (head, encodebytes(b"%PDF-1.4").rstrip())]
+
+
+def _html(letter: Letter, text: str) -> Parts:
+    page = f"<html><body><p>{text}</p><img src='cid:{letter.serial}'></body></html>"
+    return "multipart/alternative", [
+        (_PLAIN, text.encode()),
+        ("Content-Type: text/html; charset=utf-8", page.encode()),
+    ]
+
+
+def _file_name(name: str, variety: int) -> str:
+    """A file name as RFC 2231 has it, whole or in pieces, or as an encoded word within quotes."""
+    percent = "".join(f"%{byte:02X}" for byte in name.encode())
+    half = len(percent) // 6 * 3
+    return (
+        f"\n filename*=UTF-8''{percent}",
+        f"\n filename*0*=utf-8'sv'{percent[:half]};\n filename*1*={percent[half:]}",
+        f'\n filename="=?utf-8?B?{b64encode(name.encode()).decode()}?="',
+        f'\n filename="{name}"',
+    )[variety % 4]
 
 
 def _report(letter: Letter, _text: str) -> Parts:
@@ -259,4 +265,10 @@ def _report(letter: Letter, _text: str) -> Parts:
     ]
 
 
-_FORMS: Final = {"invitation": _invitation, "ics_attached": _ics_attached, "report": _report}
+_FORMS: Final = {
+    "invitation": _invitation,
+    "ics_attached": _ics_attached,
+    "attached": _attached,
+    "html": _html,
+    "report": _report,
+}

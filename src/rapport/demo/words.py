@@ -1,5 +1,7 @@
 """Raw material of the story: names, subjects and sentences in several languages."""
 
+# ruff: noqa: RUF001 - letters of other alphabets are the point
+
 from __future__ import annotations
 
 from typing import Final
@@ -13,6 +15,12 @@ LAST_NAMES: Final = (
     "Almqvist", "Berg", "Carlsson", "Dahl", "Ekström", "Fischer", "Grönlund", "Hansen", "Ivanova", "Järvinen", "Kowalski",
     "Lindqvist", "Müller", "Nyström", "Öberg", "Petrov", "Quist", "Rossi", "Sjöberg", "Tanaka", "Ueda", "Virtanen",
     "Weber", "Y\u0131lmaz", "Zetterlund", "Åkesson", "Oliveira", "Nakamura", "O'Brien", "García",
+)  # fmt: skip
+FOREIGN_NAMES: Final = (
+    ("Αλέξανδρος Παπαδόπουλος", "a.papadopoulos"), ("Мария Кузнецова", "m.kuznetsova"), ("山田 太郎", "yamada"),
+    ("王小明", "wang.xm"), ("ليلى حداد", "l.haddad"), ("נועה לוי", "noa.levi"), ("Łukasz Żółkiewski", "lukasz.z"),
+    ("Jiří Dvořák", "j.dvorak"), ("François Lefèvre", "f.lefevre"), ("김민준", "kim.mj"), ("Đặng Thị Hoa", "hoa.dang"),
+    ("Ólafur Þórðarson", "olafur"),
 )  # fmt: skip
 COMPANY_NAMES: Final = (
     "Nordfrakt", "Solberga", "Kvarnen", "Lindex", "Havsbris", "Tallmo", "Grankulla", "Stenhus", "Aurora", "Vinterviken",
@@ -48,6 +56,12 @@ SUBJECTS: Final = (
     "[Prio] Integration {n}",
     "Price list, version {n}",
     "Pytania o fakturę {n}",
+    "Žádost o nabídku č. {n}",
+    "Ερώτηση για την προσφορά {n}",
+    "استفسار عن الطلب {n}",
+    "שאלה לגבי הצעת המחיר {n}",
+    "견적 요청 {n}",
+    "Réunion du n° {n} – prix en € révisés",
 )
 INTERNAL_SUBJECTS: Final = (
     "Veckomöte",
@@ -81,8 +95,18 @@ REPLY_PREFIXES: Final = (
     "回复: ",
     "RE[2]: ",
     "R: ",
+    "Odp: ",
+    "Antwort: ",
+    "RÉF: ",
+    "ΑΠ: ",
+    "Отв: ",
+    "答复: ",
+    "回复：",
+    "返信: ",
+    "رد: ",
+    "השב: ",
 )
-FORWARD_PREFIXES: Final = ("Fwd: ", "FW: ", "VB: ", "WG: ")
+FORWARD_PREFIXES: Final = ("Fwd: ", "FW: ", "VB: ", "WG: ", "转发: ", "PD: ", "Пересл: ")
 
 SENTENCES: Final = (
     "Thank you for the quick answer.",
@@ -95,4 +119,11 @@ SENTENCES: Final = (
     "よろしくお願いいたします。",
     "The second column is wrong; see below.",
     "À bientôt.",
+    "Dziękuję za szybką odpowiedź.",
+    "Děkuji, ozvu se zítra.",
+    "Ευχαριστώ πολύ.",
+    "С уважением,",
+    "谢谢，请尽快回复。",
+    "شكرا جزيلا.",
+    "תודה רבה.",
 )

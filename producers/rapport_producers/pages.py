@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rapport_core.errors import PoisonError
-from rapport_schemas.records import Change, MailFields
+from rapport_schemas.records import Change, EventFields, MailFields
 
 PAGE_BYTES = 512 * 1024
 """Largest plain body of a page."""
@@ -19,16 +19,26 @@ _UTF8 = 4  # most bytes of one character
 def bound(change: Change) -> int:
     """An upper bound of the encoded size of one change, cheap to compute."""
     size = _FRAME + _UTF8 * len(change["provider_id"])
-    mail = change["mail"]
-    if mail is None:
-        return size
-    size += len(mail["headers"]) + _UTF8 * (
+    if change["mail"] is not None:
+        size += _mail_bound(change["mail"])
+    if change["event"] is not None:
+        size += _event_bound(change["event"])
+    return size
+
+
+def _mail_bound(mail: MailFields) -> int:
+    size = len(mail["headers"]) + _UTF8 * (
         len(mail["preview"]) + len(mail["folder"]) + len(mail["conversation"])
     )
     size += sum(_FRAME + _UTF8 * len(label) for label in mail["labels"])
     for part in mail["mime"]:
         size += 16 + len(part["type"]) + _UTF8 * len(part["filename"]) + len(part["parameters"])
     return size
+
+
+def _event_bound(event: EventFields) -> int:
+    size = 3 * _FRAME + _UTF8 * sum(len(value) for value in event.values() if isinstance(value, str))
+    return size + sum(_FRAME + _UTF8 * (len(one["address"]) + len(one["name"])) for one in event["attendees"])
 
 
 class Sized(NamedTuple):
@@ -39,25 +49,31 @@ class Sized(NamedTuple):
 
 
 def fitting(change: Change) -> Sized:
-    """`change` so that it fits a page: without its preview, then without its MIME tree, where it would not.
+    """`change` so that it fits a page: without its preview, then without MIME tree or attendees' names, where it would not.
 
-    Raises PoisonError(`too_large`) when its headers alone do not fit.
+    Raises PoisonError(`too_large`) when what is left does not fit.
     """
     for candidate in _candidates(change):
         size = bound(candidate)
         if size + _FRAME <= PAGE_BYTES:
             return Sized(candidate, size)
-    raise PoisonError("too_large", "a message whose header block does not fit a page")
+    what = "an event with too many people" if change["event"] else "a message whose header block"
+    raise PoisonError("too_large", f"{what} does not fit a page")
 
 
 def _candidates(change: Change) -> Iterator[Change]:
     yield change
-    mail = change["mail"]
+    mail, event = change["mail"], change["event"]
     if mail is not None:
         slim: MailFields = {**mail, "preview": ""}
         yield {**change, "mail": slim}
         slimmer: MailFields = {**slim, "mime": []}
         yield {**change, "mail": slimmer}
+    if event is not None:
+        short: EventFields = {**event, "preview": ""}
+        yield {**change, "event": short}
+        shorter: EventFields = {**short, "attendees": [{**one, "name": ""} for one in event["attendees"]]}
+        yield {**change, "event": shorter}
 
 
 class Pager:

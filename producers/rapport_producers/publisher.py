@@ -65,6 +65,15 @@ class Owner:
     provider: str
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A full listing of one stream: what lies in its range and is not shown in it is gone. Times in milliseconds."""
+
+    id: str
+    begin: int | None = None
+    end: int | None = None
+
+
 @dataclass(slots=True)
 class _Sent(Generic[Token]):
     token: Token | None
@@ -99,33 +108,57 @@ class Publisher(Generic[Token]):
         self._moved_at = time.monotonic()
         self.confirmed: Token | None = None
 
-    def page(self, stream: str, changes: Sequence[Change], fetch: int, token: Token) -> None:
-        """Seals and sends one page. Blocks while too much is unconfirmed."""
+    def page(
+        self, stream: str, changes: Sequence[Change], fetch: int, token: Token, listing: str | None = None
+    ) -> None:
+        """Seals and sends one page, of a listing where one is named. Blocks while too much is unconfirmed."""
         plain = encode_body("page_body", {"changes": changes})
         if len(plain) > PAGE_BYTES:
             raise InvariantError(
                 f"a page of {len(plain)} bytes is larger than the {PAGE_BYTES} the log allows"
             )
         key_id, sealed = self.sealed(plain, "page")
-        owner = self._owner
         page: Page = {
+            **self._page(stream, "changes", fetch),
+            "count": len(changes),
+            "key_id": key_id,
+            "sealed": sealed,
+            "listing": listing,
+        }
+        self._send(self._topic, self._key(), page, token)
+
+    def control(self, stream: str, kind: str, fetch: int, listing: Listing) -> None:
+        """Sends `listing_begin` or `listing_end`."""
+        page: Page = {
+            **self._page(stream, kind, fetch),
+            "listing": listing.id,
+            "range_from": listing.begin,
+            "range_to": listing.end,
+        }
+        self._send(self._topic, self._key(), page, None)
+
+    def _page(self, stream: str, kind: str, fetch: int) -> Page:
+        owner = self._owner
+        return {
             "tenant": owner.tenant,
             "connection": owner.connection,
             "member": owner.member,
             "provider": owner.provider,
             "stream": stream,
-            "type": "changes",
+            "type": kind,
             "fetch": fetch,
             "published_at": to_ms(self._clock.now()),
-            "count": len(changes),
-            "key_id": key_id,
-            "sealed": sealed,
+            "count": 0,
+            "key_id": "",
+            "sealed": b"",
             "listing": None,
             "range_from": None,
             "range_to": None,
             "mark": None,
         }
-        self._send(self._topic, composite_key(owner.tenant, owner.connection), page, token)
+
+    def _key(self) -> bytes:
+        return composite_key(self._owner.tenant, self._owner.connection)
 
     def record(self, topic: Topic, key: bytes, value: Any) -> None:
         """Sends a record of another topic: a cursor, a connection, a dead letter."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from memory_keys import MemoryKeyRing
 from rapport_core.clock import SystemClock
-from rapport_producers.archive.connector import Link
 from rapport_producers.ledger import Ledger, fold
+from rapport_producers.session import Link
 from rapport_schemas.records import Change, Page
 from rapport_schemas.sealing import unseal
 from rapport_schemas.topics import CURSORS, MAIL_RAW, Lane, composite_key

@@ -10,19 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 
 import structlog
 
-from rapport_core.clock import Clock, to_ms
-from rapport_core.errors import (
-    ConfigError,
-    InvariantError,
-    PoisonError,
-    RapportError,
-    RefusedError,
-    UnavailableError,
-)
+from rapport_core.errors import ConfigError, PoisonError, UnavailableError
 from rapport_core.keys import KeyRing
 from rapport_producers.archive.labels import is_left_out
 from rapport_producers.archive.opening import TruncatedError
@@ -31,37 +22,16 @@ from rapport_producers.archive.position import Mark, NumberedMail, Position, Rea
 from rapport_producers.archive.sources import Archive
 from rapport_producers.ledger import Ledger
 from rapport_producers.pages import Pager, Sized, fitting
-from rapport_producers.publisher import Owner, Publisher, RecordProducer, context
-from rapport_schemas.records import Connection, Cursor, DeadLetter
-from rapport_schemas.sealing import unseal
-from rapport_schemas.topics import CONNECTIONS, CURSORS, DEAD, MAIL_RAW, Lane, composite_key
-from rapport_schemas.wire import Wire
+from rapport_producers.publisher import Owner
+from rapport_producers.session import Link, Session, StoppedError, check_owner, saved_position
+from rapport_schemas.topics import MAIL_RAW, Lane
 
 PROVIDER = "archive"
-FETCH_BLOCK = 1 << 20
-"""Fetch numbers that a run reserves before its first page, so that none is used twice, whenever it ends."""
-
 _SAVE_MAILS = 4000
 _SAVE_SECONDS = 2.0
 _STOP_PATIENCE_SECONDS = 10.0
 _REPORT_MAILS = 500
 _log = structlog.get_logger(__name__)
-
-
-class StoppedError(RapportError):
-    """A person stopped the command. What was confirmed is kept; the same command continues there."""
-
-    exit_code = 130
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What connects the connector to the rest: clients and keys that the roof made."""
-
-    producer: RecordProducer
-    wire: Wire
-    keys: KeyRing
-    clock: Clock
 
 
 @dataclass(slots=True)
@@ -109,28 +79,19 @@ def ingest(
         UnavailableError: Kafka is gone. Nothing is lost when the run is repeated.
         StoppedError: Ctrl-C.
     """
-    _check(owner, ledger)
+    check_owner(owner, ledger)
     run = _Run(archive, owner, ledger, link, watch)
     known = None if again else run.known
     if known is not None and known.done and known.fingerprint and known.fingerprint == archive.fingerprint():
-        run.touch()
+        run.session.touch()
         return Outcome(read=known.count, before=known.count)
     return run.all(known)
 
 
 def known_position(ledger: Ledger, stream: str, owner: Owner, keys: KeyRing) -> Position | None:
     """The position in the stream's cursor; None without one, or when its key was destroyed."""
-    cursor = ledger.cursors.get(stream)
-    try:
-        key = keys.page_key(cursor["key_id"]) if cursor else None
-        if cursor is None or key is None:
-            return None
-        return position_from_json(
-            unseal(key, cursor["sealed"], context("cursor", owner.tenant, owner.connection))
-        )
-    except (PoisonError, InvariantError) as error:
-        _log.warning("cursor_ignored", stream=stream, error=type(error).__name__)
-        return None
+    saved = saved_position(ledger, stream, owner, keys)
+    return position_from_json(saved) if saved is not None else None
 
 
 class _Run:
@@ -138,16 +99,10 @@ class _Run:
 
     def __init__(self, archive: Archive, owner: Owner, ledger: Ledger, link: Link, watch: Watch) -> None:
         self._archive = archive
-        self._owner = owner
-        self._link = link
         self._watch = watch
         self._stream = archive.stream()
-        self._publisher: Publisher[Position] = Publisher(
-            link.producer, link.wire, link.keys, clock=link.clock, owner=owner, topic=MAIL_RAW[Lane.BACKFILL]
-        )
+        self.session: Session[Position] = Session(link, owner, ledger, MAIL_RAW[Lane.BACKFILL], self._stream)
         self._pager = Pager()
-        self._connection = ledger.connection
-        self._fetch = self._reserved = ledger.last_fetch()
         self._start = self._saved = Position()
         self._saved_at = time.monotonic()
         self._outcome = Outcome()
@@ -235,15 +190,9 @@ class _Run:
 
     def _publish(self, position: Position) -> None:
         """Sends the filled page; `position` is the place behind its last mail."""
-        self._register()
-        if self._fetch >= self._reserved:
-            self._reserved = self._fetch + FETCH_BLOCK
-            self._save(self._saved)
-            self._publisher.drain()
-        self._fetch += 1
         self._outcome.published += len(self._pager)
-        self._publisher.page(self._stream, self._pager.take(), self._fetch, position)
-        confirmed = self._publisher.confirmed
+        self.session.page(self._pager.take(), position, self._saved.to_json())
+        confirmed = self.session.confirmed
         if confirmed is not None and self._due(confirmed):
             self._save(confirmed)
 
@@ -252,21 +201,17 @@ class _Run:
         return behind >= _SAVE_MAILS or (behind > 0 and time.monotonic() - self._saved_at > _SAVE_SECONDS)
 
     def _finish(self, position: Position) -> None:
-        """Nothing above the last fetch number was used, so the final cursor gives the rest of the block back."""
-        self._publisher.drain()
+        self.session.drain()
         if position != self.known or self._outcome.published:
-            self._register()
-            self._reserved = self._fetch
-            self._save(position)
-            self._publisher.drain()
-        self.touch()
+            self.session.save_last(position.to_json())
+        self.session.touch()
 
     def _stopped(self) -> StoppedError:
         try:
-            self._publisher.drain(_STOP_PATIENCE_SECONDS)
-            if self._publisher.confirmed is not None:
-                self._save(self._publisher.confirmed)
-                self._publisher.drain(_STOP_PATIENCE_SECONDS)
+            self.session.drain(_STOP_PATIENCE_SECONDS)
+            if self.session.confirmed is not None:
+                self._save(self.session.confirmed)
+                self.session.drain(_STOP_PATIENCE_SECONDS)
         except UnavailableError:
             _log.warning("cursor_not_saved", stream=self._stream)
         return StoppedError(
@@ -274,64 +219,12 @@ class _Run:
             "run the same command again and it continues there"
         )
 
-    def touch(self) -> None:
-        """Writes down that a run has ended now; all else that the log knows of the connection stays."""
-        self._announce({**(self._connection or self._blank()), "last_sync": to_ms(self._link.clock.now())})
-        self._publisher.drain()
-
-    def _register(self) -> None:
-        """The connection is known before its first page is; it counts as synced when a run has ended."""
-        if self._connection is None:
-            self._announce(self._blank())
-
-    def _blank(self) -> Connection:
-        return {
-            "tenant": self._owner.tenant,
-            "connection": self._owner.connection,
-            "member": self._owner.member,
-            "provider": self._owner.provider,
-            "state": "connected",
-            "settings": "{}",
-            "last_sync": None,
-            "oldest": None,
-            "updated_at": 0,
-        }
-
-    def _announce(self, connection: Connection) -> None:
-        self._connection = {**connection, "updated_at": to_ms(self._link.clock.now())}
-        key = composite_key(self._owner.tenant, self._owner.connection)
-        self._publisher.record(CONNECTIONS, key, self._connection)
-
     def _save(self, position: Position) -> None:
-        owner = self._owner
-        key_id, sealed = self._publisher.sealed(position.to_json(), "cursor")
-        cursor: Cursor = {
-            "tenant": owner.tenant,
-            "connection": owner.connection,
-            "stream": self._stream,
-            "fetch": self._reserved,
-            "key_id": key_id,
-            "sealed": sealed,
-            "updated_at": to_ms(self._link.clock.now()),
-        }
-        self._publisher.record(CURSORS, composite_key(owner.tenant, owner.connection, self._stream), cursor)
+        self.session.save(position.to_json())
         self._saved, self._saved_at = position, time.monotonic()
 
     def _bury(self, place: str, poison: PoisonError) -> None:
-        owner, origin = self._owner, f"{self._archive.name}:{place}"
-        name = composite_key("connector", owner.tenant, owner.connection, origin)
-        letter: DeadLetter = {
-            "id": blake2b(name, digest_size=8).hexdigest(),
-            "tenant": owner.tenant,
-            "connection": owner.connection,
-            "stage": "connector",
-            "origin": origin,
-            "reason": poison.reason,
-            "detail": str(poison),
-            "at": to_ms(self._link.clock.now()),
-            "state": "open",
-        }
-        self._publisher.record(DEAD, origin.encode(), letter)
+        self.session.bury(f"{self._archive.name}:{place}", poison)
         self._outcome.dead += 1
 
     def _report(self, reading: Reading) -> None:
@@ -349,18 +242,3 @@ def _change(numbered: NumberedMail) -> Sized:
     return fitting(
         {"op": "upsert", "provider_id": numbered.provider_id, "mail": fields, "event": None, "at": None}
     )
-
-
-def _check(owner: Owner, ledger: Ledger) -> None:
-    connection = ledger.connection
-    if connection is None:
-        return
-    if connection["member"] != owner.member or connection["provider"] != owner.provider:
-        raise ConfigError(
-            f"the connection {owner.connection} is {connection['provider']} mail of the member {connection['member']}: "
-            "give this archive another name with --connection"
-        )
-    if connection["state"] == "disconnected":
-        raise RefusedError(
-            f"the connection {owner.connection} was disconnected: choose another name with --connection"
-        )

@@ -11,10 +11,9 @@ from __future__ import annotations
 import sqlite3
 from typing import Self
 
-from rapport_core.errors import UnavailableError
+from rapport_producers.archive.scratch import no_room, scratch_database
 
 IN_MEMORY = 200_000
-_CACHE_KIB = 16 * 1024
 _COUNT = "INSERT INTO seen VALUES (?, ?) ON CONFLICT (digest) DO UPDATE SET n = n + 1 RETURNING n"
 
 
@@ -47,27 +46,15 @@ class Ordinals:
         try:
             row: tuple[int] = many.execute(_COUNT, (digest, 1)).fetchone()
         except sqlite3.OperationalError as error:
-            raise _no_room(error) from error
+            raise no_room(error) from error
         return row[0]
 
     def _spill(self) -> None:
-        many = sqlite3.connect(
-            "", isolation_level=None
-        )  # a private file in the temporary folder, gone when closed
+        many = scratch_database()
         try:
-            for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE_KIB}"):
-                many.execute(f"PRAGMA {pragma}")
             many.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY, n INTEGER) WITHOUT ROWID")
-            many.execute("BEGIN")
             many.executemany("INSERT INTO seen VALUES (?, ?)", self._few.items())
         except sqlite3.OperationalError as error:
             many.close()
-            raise _no_room(error) from error
+            raise no_room(error) from error
         self._many, self._few = many, {}
-
-
-def _no_room(error: sqlite3.OperationalError) -> UnavailableError:
-    return UnavailableError(
-        f"no room for counting in the temporary folder ({error}): free some space there, or set TMPDIR, "
-        "and run the command again"
-    )

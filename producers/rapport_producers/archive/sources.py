@@ -74,13 +74,13 @@ class MboxArchive(Archive):
     def __init__(self, path: Path, folder: str = "") -> None:
         super().__init__(path)
         self._folder = folder
-        _require(
+        require(
             path,
             path.is_file(),
             "a file",
             "for a folder use `rapport ingest maildir` or `rapport ingest eml`",
         )
-        self.total = _stat(path).st_size
+        self.total = stat_of(path).st_size
 
     def stream(self) -> str:
         """Named by the header block of the first message."""
@@ -93,7 +93,7 @@ class MboxArchive(Archive):
 
     def fingerprint(self) -> str:
         """Size and time of change, and the folder it is said to be."""
-        stat = _stat(self.path)
+        stat = stat_of(self.path)
         return f"{stat.st_size}:{stat.st_mtime_ns}:{self._folder}"
 
     def mails(self) -> Iterator[ArchivedMail]:
@@ -182,7 +182,7 @@ class MaildirArchive(FolderArchive):
     def __init__(self, path: Path, folder: str = "") -> None:
         super().__init__(path)
         self._root_folder = folder or "inbox"
-        _require(
+        require(
             path, path.is_dir(), "a folder", "for a file use `rapport ingest mbox` or `rapport ingest eml`"
         )
         if not any(self._message_folders()):
@@ -192,7 +192,7 @@ class MaildirArchive(FolderArchive):
             )
 
     def _message_folders(self) -> Iterator[tuple[Path, str]]:
-        for parent, names, _ in os.walk(self.path, onerror=_stop):
+        for parent, names, _ in os.walk(self.path, onerror=stop_walking):
             inside = Path(parent).relative_to(self.path)
             for name in ("cur", "new"):
                 if name in names:
@@ -204,7 +204,7 @@ class MaildirArchive(FolderArchive):
         self.skipped = 0
         for place, inside in self._message_folders():
             folder = well_known(inside) if inside else self._root_folder
-            for path in _files(place):
+            for path in files_in(place):
                 flags = _FLAGS.search(path.name)
                 if folder in NEVER_COLLECTED or (flags and set(flags[1]) & set("DT")):
                     self.skipped += 1
@@ -225,7 +225,7 @@ class EmlArchive(FolderArchive):
     def __init__(self, path: Path, folder: str = "") -> None:
         super().__init__(path)
         self._folder = folder
-        _require(path, path.exists(), "a file or folder", "")
+        require(path, path.exists(), "a file or folder", "")
         if not self.entries():
             raise ConfigError(f"there is no .eml file in {path}; name another folder, or one file")
 
@@ -234,13 +234,13 @@ class EmlArchive(FolderArchive):
         if not self.path.is_dir():
             yield self._entry(self.path)
             return
-        for parent, _, _ in os.walk(self.path, onerror=_stop):
-            for path in _files(Path(parent)):
+        for parent, _, _ in os.walk(self.path, onerror=stop_walking):
+            for path in files_in(Path(parent)):
                 if path.name.lower().endswith((".eml", ".eml.gz")):
                     yield self._entry(path)
 
     def _entry(self, path: Path) -> _Entry:
-        stat = _stat(path)
+        stat = stat_of(path)
         order = "" if path == self.path else str(path.relative_to(self.path))
         return _Entry((order, ""), path, stat.st_size, stat.st_mtime_ns, self._folder)
 
@@ -257,7 +257,8 @@ def folder_option(name: str) -> str:
     return folder
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def files_in(folder: Path) -> Iterator[Path]:
+    """The files of a folder, hidden ones left out. Raises ConfigError."""
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
@@ -266,19 +267,22 @@ def _files(folder: Path) -> Iterator[Path]:
     return (folder / name for name in names)
 
 
-def _stat(path: Path) -> os.stat_result:
+def stat_of(path: Path) -> os.stat_result:
+    """Raises ConfigError."""
     try:
         return path.stat()
     except OSError as error:
         raise unreadable(path, error) from error
 
 
-def _require(path: Path, right: bool, what: str, instead: str) -> None:
+def require(path: Path, right: bool, what: str, instead: str) -> None:
+    """Raises ConfigError unless `path` is there and right."""
     if not path.exists():
         raise ConfigError(f"there is nothing at {path}: check the path")
     if not right:
         raise ConfigError(f"{path} is not {what}; {instead}")
 
 
-def _stop(error: OSError) -> None:
+def stop_walking(error: OSError) -> None:
+    """For os.walk: a folder that cannot be read ends the command. Raises ConfigError."""
     raise unreadable(Path(error.filename or "."), error) from error

@@ -1,13 +1,15 @@
-"""`rapport ingest`: reads a mailbox archive into the raw log."""
+"""`rapport ingest`: reads an archive of mail or a calendar into the raw log."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from calendar import monthrange
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 from confluent_kafka import Consumer
@@ -20,34 +22,64 @@ from rapport.kafka import consumer, ensure_topics, producer, wire
 from rapport.settings import Endpoints, Settings, endpoints, load_settings
 from rapport.store import open_store
 from rapport.topic_reader import read_all
-from rapport_core.clock import SystemClock
+from rapport_core.clock import Clock, SystemClock, to_ms
 from rapport_core.errors import ConfigError
-from rapport_producers.archive.connector import PROVIDER, Link, Outcome, Watch, ingest
+from rapport_processors.directory_settings import TenantSettings, parse_settings, parse_tenant
+from rapport_producers.archive.connector import PROVIDER, Outcome, ingest
 from rapport_producers.archive.sources import Archive, EmlArchive, MaildirArchive, MboxArchive, folder_option
+from rapport_producers.calendar_archive import connector as calendars
+from rapport_producers.calendar_archive.series import Window
+from rapport_producers.calendar_archive.sources import CalendarArchive
 from rapport_producers.ledger import Ledger, fold
 from rapport_producers.publisher import Owner
+from rapport_producers.session import Link
+from rapport_schemas.records import DirectoryEntry
 from rapport_schemas.topics import CONNECTIONS, CURSORS, DIRECTORY, composite_key
 from rapport_schemas.wire import Wire
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Reads a mailbox archive. Interrupt it and run it again: nothing is lost and nothing comes twice.",
+    help="Reads mail archives and calendars. Interrupt it and run it again: nothing is lost and nothing comes twice.",
 )
 _GROUP = "rapport-ingest-reader"
-_SUFFIX = re.compile(r"(\.(mbox|mbx|eml))?(\.gz)?$", re.IGNORECASE)
+_SUFFIX = re.compile(r"(\.(mbox|mbx|eml|ics|ical|icalendar))?(\.gz)?$", re.IGNORECASE)
+_MONTHS_AHEAD = 6
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="The archive; gzip is recognised.")]
 TenantOption = Annotated[str, typer.Option("--tenant", help="Id of the tenant.")]
-MemberOption = Annotated[str, typer.Option("--member", help="Id of the team member whose mail this is.")]
+MemberOption = Annotated[str, typer.Option("--member", help="Id of the team member whose archive this is.")]
 ConnectionOption = Annotated[
     str | None,
     typer.Option("--connection", help="Name of the connection; else archive-MEMBER-NAME of the file."),
 ]
+CalendarConnectionOption = Annotated[
+    str | None,
+    typer.Option("--connection", help="Name of the connection; else calendar-MEMBER-NAME of the file."),
+]
 FolderOption = Annotated[str, typer.Option("--folder", help="What the archive is: inbox, sent or archive.")]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Return when everything ingested is visible.")]
 AgainOption = Annotated[bool, typer.Option("--again", help="Read everything again; this changes no number.")]
+
+
+class Progressing(Protocol):
+    """The part of an outcome that the bar shows."""
+
+    @property
+    def read(self) -> int:
+        """Mails or events read."""
+        ...
+
+    @property
+    def consumed(self) -> int:
+        """Bytes read."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """Bytes there are."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +88,29 @@ class _Order:
 
     tenant: str
     member: str
-    connection: str | None
+    connection: str
     wait: bool
     again: bool
+
+    def owner(self) -> Owner:
+        """The connection that is read for. Raises ConfigError for names that cannot be ones."""
+        names = {"--tenant": self.tenant, "--member": self.member, "--connection": self.connection}
+        for what, name in names.items():
+            if not name.strip() or _CONTROL.search(name):
+                raise ConfigError(f"{what} needs a name without control characters")
+        return Owner(self.tenant, self.connection, self.member, PROVIDER)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the log knows that a run needs."""
+
+    ledger: Ledger
+    settings: TenantSettings
+
+
+_Reader = Callable[[Owner, _Known, Link, Callable[[Progressing], None]], str]
+"""Reads an archive and returns the line that says what was done."""
 
 
 @app.command()
@@ -73,7 +125,7 @@ def mbox(
     again: AgainOption = False,
 ) -> None:
     """Reads an mbox file, plain or gzip."""
-    _run(MboxArchive(path, folder_option(folder)), _Order(tenant, member, connection, wait, again))
+    _mail(MboxArchive(path, folder_option(folder)), _Order(tenant, member, connection or "", wait, again))
 
 
 @app.command()
@@ -88,7 +140,7 @@ def maildir(
     again: AgainOption = False,
 ) -> None:
     """Reads a Maildir with its subfolders, without drafts, junk and trash. --folder names the top folder."""
-    _run(MaildirArchive(path, folder_option(folder)), _Order(tenant, member, connection, wait, again))
+    _mail(MaildirArchive(path, folder_option(folder)), _Order(tenant, member, connection or "", wait, again))
 
 
 @app.command()
@@ -103,13 +155,85 @@ def eml(
     again: AgainOption = False,
 ) -> None:
     """Reads one .eml file, or all in a folder and the folders below it."""
-    _run(EmlArchive(path, folder_option(folder)), _Order(tenant, member, connection, wait, again))
+    _mail(EmlArchive(path, folder_option(folder)), _Order(tenant, member, connection or "", wait, again))
 
 
-def default_connection(member: str, path: Path) -> str:
-    """The connection of an archive when none is named: `archive-MEMBER-STEM`, the same for a packed or moved file."""
+@app.command()
+def ics(
+    path: PathArgument,
+    *,
+    tenant: TenantOption,
+    member: MemberOption,
+    connection: CalendarConnectionOption = None,
+    wait: WaitOption = False,
+    again: AgainOption = False,
+) -> None:
+    """Reads a calendar: one .ics file, or all in a folder and the folders below it.
+
+    A newer export under the same name tells what was added, changed and deleted.
+    """
+    archive = CalendarArchive(path)
+    connection = connection or default_connection(member, archive.path, "calendar")
+
+    def read(owner: Owner, known: _Known, link: Link, watch: Callable[[Progressing], None]) -> str:
+        window = expansion_window(link.clock, known.settings.history_months)
+        outcome = calendars.ingest(
+            archive, owner, known.ledger, link, window=window, again=again, watch=watch
+        )
+        return calendar_summary(archive.name, outcome)
+
+    _run(archive.name, _Order(tenant, member, connection, wait, again), read)
+
+
+def _mail(archive: Archive, order: _Order) -> None:
+    def read(owner: Owner, known: _Known, link: Link, watch: Callable[[Progressing], None]) -> str:
+        outcome = ingest(archive, owner, known.ledger, link, again=order.again, watch=watch)
+        return summary(archive.name, outcome)
+
+    connection = order.connection or default_connection(order.member, archive.path)
+    _run(archive.name, replace(order, connection=connection), read)
+
+
+def default_connection(member: str, path: Path, kind: str = "archive") -> str:
+    """The connection of an archive when none is named: `KIND-MEMBER-STEM`, the same for a packed or moved file."""
     stem = _NAME.sub("-", _SUFFIX.sub("", path.resolve().name)).strip("-.")
-    return f"archive-{member}-{stem or 'mail'}"
+    return f"{kind}-{member}-{stem or 'mail'}"
+
+
+def expansion_window(clock: Clock, history_months: int) -> Window:
+    """The days in which series are expanded: so many months back from today, and six ahead, in UTC."""
+    today = clock.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    begin = _months_later(today, -history_months)
+    end = _months_later(today, _MONTHS_AHEAD) + timedelta(days=1)
+    return Window(to_ms(begin), to_ms(end))
+
+
+def _months_later(day: datetime, months: int) -> datetime:
+    """The same day of another month, or its last; never before the year 1."""
+    years, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    if years < 1:
+        return datetime(1, 1, 1, tzinfo=UTC)
+    last = monthrange(years, month + 1)[1]
+    return day.replace(year=years, month=month + 1, day=min(day.day, last))
+
+
+def calendar_summary(name: str, outcome: calendars.Outcome) -> str:
+    """The line that says what a run over a calendar did."""
+    if outcome.untouched:
+        return f"{name}: already ingested {outcome.read:,} events; nothing new"
+    parts = [
+        f"{outcome.read:,} events read",
+        f"{outcome.published:,} meetings published",
+        f"{outcome.dead:,} dead-lettered",
+    ]
+    if outcome.removed:
+        parts.append(f"{outcome.removed:,} taken out of their series")
+    if outcome.others:
+        parts.append(f"{outcome.others:,} tasks and other entries left out")
+    line = f"{name}: {', '.join(parts)}"
+    if outcome.messages or outcome.compared:
+        return line
+    return f"{line}\nWhat it no longer holds stays counted, because a part of it could not be read (rapport dlq list)."
 
 
 def summary(name: str, outcome: Outcome) -> str:
@@ -133,40 +257,34 @@ def summary(name: str, outcome: Outcome) -> str:
     )
 
 
-def _run(archive: Archive, order: _Order) -> None:
+def _run(name: str, order: _Order, read: _Reader) -> None:
     logs.configure("error")
     settings = load_settings()
     where = endpoints(settings)
-    owner = _owner(archive, order)
+    owner = order.owner()
     ensure_topics(where)
     # What the log knows is looked up under the lock: two runs from one cursor would use the same fetch numbers.
     with only_reader(settings.home, owner.tenant, owner.connection):
-        outcome = _ingest(archive, owner, order, settings, where)
-    typer.echo(summary(archive.name, outcome))
+        line = _read(name, owner, settings, where, read)
+    typer.echo(line)
     if order.wait:
         _wait(settings, order.tenant)
 
 
-def _ingest(archive: Archive, owner: Owner, order: _Order, settings: Settings, where: Endpoints) -> Outcome:
+def _read(name: str, owner: Owner, settings: Settings, where: Endpoints, read: _Reader) -> str:
     with closing(consumer(where, _GROUP)) as reader:
-        ledger = _look_up(where, reader, owner)
-    with closing(open_store(settings, where)) as store, _watching(archive.name) as watch:
-        link = Link(producer(where), wire(where), store.keys, SystemClock())
-        return ingest(archive, owner, ledger, link, again=order.again, watch=watch)
+        known = _look_up(where, reader, owner)
+    with closing(open_store(settings, where)) as store, _watching(name) as watch:
+        return read(owner, known, Link(producer(where), wire(where), store.keys, SystemClock()), watch)
 
 
-def _owner(archive: Archive, order: _Order) -> Owner:
-    connection = order.connection or default_connection(order.member, archive.path)
-    for what, name in (("--tenant", order.tenant), ("--member", order.member), ("--connection", connection)):
-        if not name.strip() or _CONTROL.search(name):
-            raise ConfigError(f"{what} needs a name without control characters")
-    return Owner(order.tenant, connection, order.member, PROVIDER)
-
-
-def _look_up(where: Endpoints, reader: Consumer, owner: Owner) -> Ledger:
+def _look_up(where: Endpoints, reader: Consumer, owner: Owner) -> _Known:
     """What the log knows of the connection, after making sure that its member is in the directory."""
     decode = wire(where)
-    if not _is_member(reader, decode, owner):
+    member, tenant = _directory_entries(
+        reader, decode, ("member", owner.member), ("tenant", owner.tenant), tenant=owner.tenant
+    )
+    if member is None or member["deleted"]:
         raise ConfigError(
             f"the directory of {owner.tenant} has no member {owner.member}: "
             f"load it with `rapport directory load FILE --tenant {owner.tenant}`"
@@ -176,37 +294,43 @@ def _look_up(where: Endpoints, reader: Consumer, owner: Owner) -> Ledger:
         for topic in (CONNECTIONS, CURSORS)
         for message in read_all(reader, topic)
     )
-    return fold(records, decode, owner.tenant, owner.connection)
+    ledger = fold(records, decode, owner.tenant, owner.connection)
+    _, settings = parse_tenant(tenant["settings"] if tenant else "")
+    return _Known(ledger, parse_settings(settings))
 
 
-def _is_member(reader: Consumer, decode: Wire, owner: Owner) -> bool:
-    key = composite_key(owner.tenant, "member", owner.member)
-    newest = None
+def _directory_entries(
+    reader: Consumer, decode: Wire, *names: tuple[str, str], tenant: str
+) -> list[DirectoryEntry | None]:
+    """The newest record of each (kind, id), None without one."""
+    newest: dict[bytes, bytes | None] = {composite_key(tenant, *name): None for name in names}
     for message in read_all(reader, DIRECTORY):
-        if message.key() == key:
-            newest = message.value()
-    return newest is not None and not decode.decode("directory_entry", newest)["deleted"]
+        if (key := message.key()) in newest:
+            newest[key] = message.value()
+    return [
+        decode.decode("directory_entry", value) if value is not None else None for value in newest.values()
+    ]
 
 
 @contextmanager
-def _watching(name: str) -> Iterator[Watch]:
-    """A progress bar over the archive's bytes, with mails per second, where there is a terminal."""
+def _watching(name: str) -> Iterator[Callable[[Progressing], None]]:
+    """A progress bar over the archive's bytes, with mails or events per second, where there is a terminal."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
         DownloadColumn(),
-        TextColumn("{task.fields[mails]:,} mails"),
+        TextColumn("{task.fields[read]:,} read"),
         TextColumn("{task.fields[rate]:,}/s"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name, total=None, mails=0, rate=0)
+        task = bar.add_task(name, total=None, read=0, rate=0)
 
-        def watch(outcome: Outcome) -> None:
+        def watch(outcome: Progressing) -> None:
             rate = int(outcome.read / max(bar.tasks[0].elapsed or 0, 0.001))
             bar.update(
-                task, completed=outcome.consumed, total=outcome.total or None, mails=outcome.read, rate=rate
+                task, completed=outcome.consumed, total=outcome.total or None, read=outcome.read, rate=rate
             )
 
         yield watch

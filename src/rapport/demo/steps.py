@@ -28,10 +28,11 @@ from rapport.store import open_store
 from rapport.topic_reader import read_all
 from rapport_core.clock import SystemClock, to_ms
 from rapport_core.errors import ConfigError
-from rapport_producers.archive.connector import PROVIDER, Link, Outcome, ingest
+from rapport_producers.archive.connector import PROVIDER, Outcome, ingest
 from rapport_producers.archive.sources import MaildirArchive, MboxArchive, folder_option
 from rapport_producers.ledger import fold
 from rapport_producers.publisher import Owner
+from rapport_producers.session import Link
 from rapport_schemas.topics import CONNECTIONS, CURSORS, ITEMS, THREAD_ALIAS, Topic
 from rapport_sinks.clickhouse.batch import Partition, Record
 from rapport_sinks.clickhouse.client import connect

@@ -1,0 +1,1 @@
+"""The calendar archive connector: .ics files into pages of the raw log."""

@@ -1,0 +1,342 @@
+"""One VEVENT, read: when it is, what it replaces, and the fields that all its occurrences share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from hashlib import blake2b
+
+from icalendar.prop import vDuration
+
+from rapport_core.clock import to_ms
+from rapport_core.errors import PoisonError
+from rapport_core.ids import HASH_BYTES
+from rapport_producers.archive.mime import clean
+from rapport_producers.calendar_archive.properties import Properties, Property
+from rapport_producers.calendar_archive.rules import TimeValue, time_value
+from rapport_producers.calendar_archive.zones import Zone, Zones, known_zone
+from rapport_schemas.calendar_times import instant_text
+from rapport_schemas.records import EventAttendee, EventFields
+
+PREVIEW_CHARS = 200
+TEXT_CHARS = 1000
+"""What is kept of a title, place or name: calendars hold whole letters in them now and then."""
+
+ANSWERS = frozenset({"REPLY", "REFRESH", "COUNTER", "DECLINECOUNTER"})
+"""Methods of messages about a meeting that do not say how the meeting is."""
+
+_DAY = timedelta(days=1)
+_LONGEST = timedelta(days=3660)
+_STATUS = {"TENTATIVE": "tentative", "CANCELLED": "cancelled", "CANCELED": "cancelled"}
+_VISIBILITY = {"PRIVATE": "private", "CONFIDENTIAL": "confidential", "PUBLIC": "public"}
+_KINDS = {"INDIVIDUAL": "individual", "GROUP": "group", "RESOURCE": "resource", "ROOM": "room"}
+_ROLES = {"CHAIR": "chair", "OPT-PARTICIPANT": "optional", "NON-PARTICIPANT": "none"}
+_RESPONSES = {
+    "ACCEPTED": "accepted",
+    "DECLINED": "declined",
+    "TENTATIVE": "tentative",
+    "NEEDS-ACTION": "none",
+    "DELEGATED": "declined",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A wall clock with its zone; without one it is floating. Of a whole day only the date counts."""
+
+    wall: datetime
+    zone: Zone | None = None
+    whole_day: bool = False
+
+    def text(self) -> str:
+        """In one of the three forms of calendar_times."""
+        if self.whole_day:
+            return self.wall.date().isoformat()
+        if self.zone is None:
+            return self.wall.isoformat(timespec="seconds")
+        return instant_text(self.zone.utc(self.wall).replace(tzinfo=UTC))
+
+    def at(self, wall: datetime) -> When:
+        """Another time of the same kind."""
+        return When(wall, self.zone, self.whole_day)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How long an event takes: days on the wall clock, then exact time."""
+
+    days: timedelta = timedelta(0)
+    exact: timedelta = timedelta(0)
+
+    def end(self, start: When) -> str:
+        """The end of an occurrence that begins at `start`, as text."""
+        wall = start.wall + self.days
+        if start.whole_day or start.zone is None:
+            return start.at(wall + self.exact).text()
+        return instant_text((start.zone.utc(wall) + self.exact).replace(tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which of two components of one id counts: the greater."""
+
+    sequence: int
+    updated: int
+    order: int
+
+    def key(self) -> tuple[int, int, int]:
+        """By which they compare."""
+        return (self.sequence, self.updated, self.order)
+
+
+class Event:
+    """One VEVENT of a calendar.
+
+    Raises PoisonError for an answer to an invitation (`itip_answer`), and for a start or a RECURRENCE-ID that is missing
+    or cannot be read. Everything else that cannot be read is left out.
+    """
+
+    def __init__(self, properties: Properties, zones: Zones, method: str, place: str, order: int) -> None:
+        self._properties, self._zones = properties, zones
+        self.place = place
+        if method in ANSWERS:
+            raise PoisonError(
+                "itip_answer", "this is somebody's answer to an invitation, not a meeting: leave the file out"
+            )
+        self.start = self._required(
+            "DTSTART", "unreadable_start", "its start (DTSTART) is missing or cannot be read"
+        )
+        self.span = self._span()
+        written = properties.first("RECURRENCE-ID")
+        self.replaces = self._replaced(written) if written else None
+        self.and_future = bool(written and "RANGE" in written.params)
+        self.rules = [one.value for one in properties.all("RRULE")]
+        self.version = Version(self._number() or 0, self._updated() or 0, order)
+        self._cancelled = method == "CANCEL"
+
+    @property
+    def repeats(self) -> bool:
+        """Whether it is the master of a series."""
+        return bool(self.rules or self._properties.all("RDATE"))
+
+    def base_id(self) -> str:
+        """What every change of this UID has in its provider id: see `base_id`."""
+        return base_id(self._properties)
+
+    def fields(self) -> EventFields:
+        """All but times and series, which differ between occurrences."""
+        properties = self._properties
+        organizer = properties.first("ORGANIZER")
+        visibility = _VISIBILITY.get(properties.word("CLASS") or "PUBLIC", "private")
+        status = _STATUS.get(properties.word("STATUS"), "confirmed")
+        return {
+            "uid": properties.text("UID"),
+            "original_start": "",
+            "series": "",
+            "start": self.start.text(),
+            "end": self.span.end(self.start),
+            "status": "cancelled" if self._cancelled else status,
+            "kind": "",
+            "title": properties.text("SUMMARY")[:TEXT_CHARS],
+            "location": properties.text("LOCATION")[:TEXT_CHARS],
+            "preview": " ".join(properties.text("DESCRIPTION").split())[:PREVIEW_CHARS],
+            "organizer": clean(organizer.value).strip() if organizer else "",
+            "organizer_name": _name(organizer) if organizer else "",
+            "attendees": [_attendee(one) for one in properties.all("ATTENDEE") if one.value.strip()],
+            "owner_response": "",
+            "owner_organizes": False,
+            "visibility": visibility,
+            "sequence": self._number(),
+            "updated": self._updated(),
+        }
+
+    def excluded(self) -> tuple[set[datetime], set[datetime]]:
+        """The EXDATEs on the event's wall clock: exact starts, and whole days."""
+        exact, days = set[datetime](), set[datetime]()
+        for value, _ in self._listed("EXDATE"):
+            (days if value.whole_day or self.start.whole_day else exact).add(value.wall)
+        return exact, days
+
+    def added(self) -> dict[datetime, Span]:
+        """The RDATEs on the event's wall clock, each with its length."""
+        found: dict[datetime, Span] = {}
+        for value, end in self._listed("RDATE"):
+            wall = value.wall
+            if value.whole_day and not self.start.whole_day:
+                wall = datetime.combine(wall.date(), self.start.wall.time())
+            found[wall] = self._period(value.wall, end) or self.span
+        return found
+
+    def exclusion_rules(self) -> list[str]:
+        """EXRULE: no longer in use, but written by old programs."""
+        return [one.value for one in self._properties.all("EXRULE")]
+
+    def local(self, utc: datetime) -> datetime:
+        """From UTC to the event's wall clock."""
+        zone = self.start.zone
+        return utc if zone is None or self.start.whole_day else zone.local(utc)
+
+    def _listed(self, name: str) -> list[tuple[TimeValue, str]]:
+        """Each readable time of a property of lists, moved to the event's wall clock, and what stands behind its `/`."""
+        found = []
+        for one in self._properties.all(name):
+            for text in one.value.split(","):
+                start, _, end = text.partition("/")
+                value = _readable(start)
+                if value is not None:
+                    found.append((self._moved(value, one), end))
+        return found
+
+    def _moved(self, value: TimeValue, written: Property) -> TimeValue:
+        zone = self._zone(value, written)
+        if self.start.whole_day:
+            return TimeValue(datetime.combine(value.wall.date(), time(0)), whole_day=True)
+        if zone is None or self.start.zone is None:
+            return value
+        try:
+            return TimeValue(self.start.zone.local(zone.utc(value.wall)))
+        except OverflowError:
+            return value
+
+    def _period(self, start: datetime, end: str) -> Span | None:
+        try:
+            if end.lstrip(" +-")[:1].upper() == "P":
+                return _duration(end, whole_day=self.start.whole_day)
+            return Span(exact=max(time_value(end).wall - start, timedelta(0))) if end else None
+        except (PoisonError, ValueError, OverflowError):
+            return None
+
+    def _zone(self, value: TimeValue, written: Property) -> Zone | None:
+        """Raises PoisonError(`unknown_timezone`)."""
+        if value.whole_day:
+            return None
+        if value.utc:
+            return known_zone("UTC")
+        name = written.params.get("TZID", "")
+        return self._zones.find(name) if name else self._zones.default
+
+    def _required(self, name: str, reason: str, detail: str) -> When:
+        written = self._properties.first(name)
+        try:
+            value = time_value(written)
+            found = When(value.wall, self._zone(value, written or Property(name, "")), value.whole_day)
+            found.text()
+        except OverflowError as error:
+            raise PoisonError(reason, detail) from error
+        except PoisonError as error:
+            if error.reason != "unreadable_time":
+                raise
+            raise PoisonError(reason, detail) from error
+        return found
+
+    def _replaced(self, written: Property) -> When:
+        """RECURRENCE-ID in the form the series writes its starts in; one without a zone is in that of the start."""
+        found = self._required(
+            "RECURRENCE-ID",
+            "unreadable_recurrence_id",
+            "which occurrence it is (RECURRENCE-ID) cannot be read",
+        )
+        if found.zone is None and not found.whole_day and "TZID" not in written.params:
+            return When(found.wall, self.start.zone)
+        return found
+
+    def _span(self) -> Span:
+        """What cannot be read, or ends before it begins, takes no time; a whole day takes one."""
+        least = Span(days=_DAY) if self.start.whole_day else Span()
+        try:
+            found = self._written_span() or least
+            found.end(self.start)
+        except (PoisonError, ValueError):
+            return least
+        except OverflowError:
+            return Span()
+        return found
+
+    def _written_span(self) -> Span | None:
+        end, duration = self._properties.first("DTEND"), self._properties.first("DURATION")
+        if end is not None:
+            return self._until(time_value(end), end)
+        return _duration(duration.value, whole_day=self.start.whole_day) if duration else None
+
+    def _until(self, value: TimeValue, written: Property) -> Span | None:
+        """None for an end that is not behind the start."""
+        start = self.start
+        if start.whole_day:
+            days = value.wall.date() - start.wall.date()
+            return Span(days=days) if days > timedelta(0) else None
+        zone = start.zone if value.whole_day else self._zone(value, written)
+        if zone is None or start.zone is None:
+            exact = value.wall - start.wall
+        else:
+            exact = zone.utc(value.wall) - start.zone.utc(start.wall)
+        return Span(exact=exact) if exact > timedelta(0) else None
+
+    def _number(self) -> int | None:
+        found = self._properties.first("SEQUENCE")
+        try:
+            number = int(found.value) if found else None
+        except ValueError:
+            return None
+        return number if number is not None and 0 <= number < 1 << 31 else None
+
+    def _updated(self) -> int | None:
+        for name in ("LAST-MODIFIED", "DTSTAMP"):
+            written = self._properties.first(name)
+            try:
+                value = time_value(written)
+                zone = self._zone(value, written) if written else None
+                at = zone.utc(value.wall) if zone else value.wall
+                return to_ms(at.replace(tzinfo=UTC))
+            except (PoisonError, OverflowError):
+                continue
+        return None
+
+
+def base_id(properties: Properties) -> str:
+    """A digest of the UID; without one of organiser, start and title, which is all there is to know it by."""
+    uid = properties.text("UID")
+    parts = [uid] if uid else ["", *(_raw(properties, name) for name in ("ORGANIZER", "DTSTART", "SUMMARY"))]
+    return blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=HASH_BYTES).hexdigest()
+
+
+def _raw(properties: Properties, name: str) -> str:
+    found = properties.first(name)
+    return found.value.strip() if found else ""
+
+
+def _readable(text: str) -> TimeValue | None:
+    try:
+        return time_value(text)
+    except PoisonError:
+        return None
+
+
+def _duration(text: str, *, whole_day: bool) -> Span:
+    found: timedelta = vDuration.from_ical(text.strip())  # type: ignore[no-untyped-call]
+    if not timedelta(0) < found <= _LONGEST:
+        return Span(days=_DAY) if whole_day else Span()
+    days = timedelta(days=found.days)
+    if whole_day:
+        return Span(days=max(days, _DAY))
+    return Span(days, found - days)
+
+
+def _name(of: Property) -> str:
+    return clean(of.params.get("CN", "")).strip()[:TEXT_CHARS]
+
+
+def _attendee(one: Property) -> EventAttendee:
+    params = one.params
+    return {
+        "address": clean(one.value).strip()[:TEXT_CHARS],
+        "name": _name(one),
+        "kind": _KINDS.get(params.get("CUTYPE", "INDIVIDUAL").upper(), "unknown"),
+        "role": _ROLES.get(params.get("ROLE", "").upper(), "required"),
+        "response": _RESPONSES.get(params.get("PARTSTAT", "").upper(), ""),
+    }
+
+
+def newest(events: Sequence[Event]) -> Event:
+    """Of several components of one id the one that counts."""
+    return max(events, key=lambda event: event.version.key())

@@ -1,0 +1,176 @@
+"""All components of one UID as changes: single events, expanded series, moved and cancelled occurrences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+
+from rapport_core.clock import from_ms
+from rapport_core.errors import PoisonError
+from rapport_producers.calendar_archive.events import Event, Span, When, newest
+from rapport_producers.calendar_archive.rules import rule_starts
+from rapport_schemas.calendar_times import instant_ms
+from rapport_schemas.records import Change
+
+MOST_OCCURRENCES = 10_000
+"""Occurrences of one series in the window; hourly for a year is fewer."""
+
+_ZONES_APART = timedelta(hours=27)
+"""No wall clock is further from UTC than this."""
+
+Bury = Callable[[str, PoisonError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time, in milliseconds, inside of which series are expanded."""
+
+    begin: int
+    end: int
+
+    def holds(self, when: When) -> bool:
+        """Whether it begins inside."""
+        return self.begin <= instant_ms(when.text()) < self.end
+
+    def walls(self) -> tuple[datetime, datetime]:
+        """A little more than the window on any wall clock."""
+        begin, end = (from_ms(at).replace(tzinfo=None) for at in (self.begin, self.end))
+        return begin - _ZONES_APART, end + _ZONES_APART
+
+
+@dataclass(frozen=True, slots=True)
+class _Occurrence:
+    original: When
+    start: When
+    span: Span
+    source: Event
+
+
+def changes(events: list[Event], window: Window, bury: Bury) -> Iterator[Change]:
+    """What one UID has to say. `events` are of one base id and in the order of the file.
+
+    Single events come whatever their time is, as do members whose series is not there; of a series only what begins,
+    or began before it was moved, in the window. A series that cannot be followed is buried and hides nothing else.
+    """
+    singles = [event for event in events if event.replaces is None]
+    members = [event for event in events if event.replaces is not None]
+    if not singles:
+        # A program that writes a RECURRENCE-ID into the series itself means the series all the same.
+        singles = [event for event in members if event.repeats]
+        members = [event for event in members if not event.repeats]
+    master = newest(singles) if singles else None
+    if master is None or not master.repeats:
+        if master is not None:
+            yield _single(master)
+        yield from (_member(one) for one in _overrides(members, master))
+        return
+    moved = _overrides(members, master)
+    try:
+        found = list(_series(master, moved, window))
+    except PoisonError as poison:
+        bury(master.place, poison)
+        found = [_member(one) for one in moved]
+    except OverflowError:
+        bury(
+            master.place, PoisonError("unreadable_time", "its series leaves the calendar: correct its times")
+        )
+        found = [_member(one) for one in moved]
+    yield from found
+
+
+def _single(event: Event) -> Change:
+    return {"op": "upsert", "provider_id": event.base_id(), "mail": None, "event": event.fields(), "at": None}
+
+
+def _series(master: Event, moved: list[_Occurrence], window: Window) -> Iterator[Change]:
+    """A single event of this UID that became a series must not count besides it."""
+    yield {"op": "replaced", "provider_id": master.base_id(), "mail": None, "event": None, "at": None}
+    own = {one.original.text() for one in moved}
+    future = [one for one in moved if one.source.and_future]
+    starts, excluded = _starts(master, window)
+    for wall in sorted(starts.keys() | excluded):
+        original = master.start.at(wall)
+        if original.text() in own:
+            continue
+        if wall in excluded:
+            if window.holds(original):
+                yield _removed(master, original)
+            continue
+        one = _from_then_on(_Occurrence(original, original, starts[wall], master), future)
+        if window.holds(original) or window.holds(one.start):
+            yield _member(one)
+    yield from (_member(one) for one in moved if window.holds(one.start) or window.holds(one.original))
+
+
+def _member(one: _Occurrence) -> Change:
+    fields = one.source.fields()
+    base, original = one.source.base_id(), one.original.text()
+    fields["original_start"], fields["series"] = original, base
+    fields["start"], fields["end"] = one.start.text(), one.span.end(one.start)
+    return {"op": "upsert", "provider_id": f"{base}:{original}", "mail": None, "event": fields, "at": None}
+
+
+def _removed(master: Event, original: When) -> Change:
+    """It was taken out of the series, at the latest when the series last changed."""
+    provider_id = f"{master.base_id()}:{original.text()}"
+    at = master.version.updated or None
+    return {"op": "removed", "provider_id": provider_id, "mail": None, "event": None, "at": at}
+
+
+def _overrides(members: list[Event], master: Event | None) -> list[_Occurrence]:
+    """The newest component of each occurrence, in the order of the occurrences' first components."""
+    by_original: dict[str, list[_Occurrence]] = {}
+    for event in members:
+        if event.replaces is not None:
+            original = _as_written_by(master, event.replaces)
+            one = _Occurrence(original, event.start, event.span, event)
+            by_original.setdefault(original.text(), []).append(one)
+    return [max(same, key=lambda one: one.source.version.key()) for same in by_original.values()]
+
+
+def _as_written_by(master: Event | None, original: When) -> When:
+    """A RECURRENCE-ID as a date for a series with a clock, or the other way round, or without a zone."""
+    if master is None:
+        return original
+    start = master.start
+    if start.whole_day:
+        return start.at(datetime.combine(original.wall.date(), time(0)))
+    if original.whole_day:
+        return start.at(datetime.combine(original.wall.date(), start.wall.time()))
+    if original.zone is None or start.zone is None:
+        return start.at(original.wall)
+    return start.at(start.zone.local(original.zone.utc(original.wall)))
+
+
+def _from_then_on(one: _Occurrence, future: list[_Occurrence]) -> _Occurrence:
+    """Under the last change of `this and all that follow` before it: moved as far, and with its fields."""
+    behind = [change for change in future if change.original.wall <= one.original.wall]
+    if not behind:
+        return one
+    change = max(behind, key=lambda earlier: earlier.original.wall)
+    wall = one.start.wall + (change.start.wall - change.original.wall)
+    return replace(one, start=change.start.at(wall), span=change.span, source=change.source)
+
+
+def _starts(master: Event, window: Window) -> tuple[dict[datetime, Span], set[datetime]]:
+    """Every start around the window with its length, on the wall clock, and which of them are excluded.
+
+    The event's own start is always one, whether its rule gives it or not.
+    """
+    begin, end = window.walls()
+    starts = {master.start.wall: master.span}
+    for rule in master.rules:
+        starts.update(dict.fromkeys(_ruled(master, rule, begin, end), master.span))
+    starts.update(master.added())
+    starts = {wall: span for wall, span in starts.items() if begin <= wall <= end}
+    exact, days = master.excluded()
+    excluded = {wall for wall in exact if begin <= wall <= end}
+    excluded.update(wall for wall in starts if datetime.combine(wall.date(), time(0)) in days)
+    for rule in master.exclusion_rules():
+        excluded.update(_ruled(master, rule, begin, end))
+    return starts, excluded
+
+
+def _ruled(master: Event, rule: str, begin: datetime, end: datetime) -> Iterable[datetime]:
+    return rule_starts(rule, master.start.wall, master.local, begin=begin, end=end, most=MOST_OCCURRENCES)

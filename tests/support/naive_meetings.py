@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from directory_entries import copy as held_by
 from directory_entries import mail as letter
 from naive_mail import comparable
-from naive_matching import NaiveMatching, Outcome
+from naive_matching import NaiveMatching
 from rapport_schemas.records import Change, DirectoryEntry, EventFields
 
 ANSWERS = ("accepted", "declined", "tentative")
@@ -140,6 +140,16 @@ def with_listing(words: list[Word], begin: Said, end: Said, listed: list[EventFi
     return [*before, word, *words[len(before) :]]
 
 
+def last_word(words: list[Word]) -> Word:
+    """The newest word. What was removed went when that was said first; what was replaced stays so until it is shown again."""
+    shown = [index for index, word in enumerate(words) if word.op == "upsert"]
+    absent = words[shown[-1] + 1 :] if shown else words
+    if not absent:
+        return words[-1]
+    op = "replaced" if any(word.op == "replaced" for word in absent) else "removed"
+    return Word(words[-1].fetch, op, min(word.at for word in absent))
+
+
 def copies_of(pages: Iterable[Said]) -> list[Copy]:
     """Every copy that is held or was removed; one that was replaced is forgotten."""
     by_connection: dict[str, list[Said]] = defaultdict(list)
@@ -166,7 +176,7 @@ def copy_of(pages: list[Said], provider_id: str) -> Copy | None:
         return None
     event = max(upserts, key=lambda word: word.fetch).event
     assert event is not None
-    newest = [words[-1] for words in said]
+    newest = [last_word(words) for words in said]
     last = max(newest, key=lambda word: word.fetch)
     is_held = any(word.op == "upsert" for word in newest)
     if not is_held and last.op == "replaced":
@@ -241,12 +251,7 @@ class NaiveMeetings:
         standing = [copy for copy in copies if copy.removed_at is None or copy.removed_at >= at]
         ours = [copy for copy in organizers if copy in standing]
         private = any(copy.event["visibility"] != "public" for copy in copies)
-        people = {
-            person
-            for copy in copies
-            if (copy.event["sequence"] or 0) >= (state.event["sequence"] or 0)
-            for person in people_of(copy.event)
-        }
+        people = {person for copy in copies if not is_stale(copy, state) for person in people_of(copy.event)}
         found = Meeting(
             uid=canonical_uid(state.event["uid"]),
             original_start=state.event["original_start"],
@@ -258,10 +263,12 @@ class NaiveMeetings:
             title="" if private else state.event["title"],
             location="" if private else state.event["location"],
             preview="" if private else state.event["preview"],
-            organizer=self.organizer(state),
+            organizer=self.organizer(state, copies),
             people=people,
         )
-        self.decide(found, state, copies, standing)
+        if found.organizer:
+            found.people.add(("organizer", found.organizer))
+        self.decide(found, state, copies)
         return found
 
     def addresses(self, member: str) -> list[str]:
@@ -278,43 +285,35 @@ class NaiveMeetings:
         event = copy.event
         organizer = comparable(event["organizer"])
         at = moment(event["start"], self.zone)
-        return event["owner_organizes"] or not organizer or self.is_member(copy.member, organizer, at)
+        return event["owner_organizes"] or self.is_member(copy.member, organizer, at)
 
-    def organizer(self, state: Copy) -> str:
-        """The organiser's address; where none is named, the owner's."""
-        return comparable(state.event["organizer"]) or next(iter(self.addresses(state.member)), "")
+    def organizer(self, state: Copy, copies: list[Copy]) -> str:
+        """The organiser's address; where no copy names one, the owner of the copy that says the state organises."""
+        newest_first = [state, *sorted(copies, key=lambda copy: copy.age, reverse=True)]
+        named = (comparable(copy.event["organizer"]) for copy in newest_first)
+        return next((address for address in named if address), "") or next(
+            iter(self.addresses(state.member)), ""
+        )
 
-    def decide(self, found: Meeting, state: Copy, copies: list[Copy], standing: list[Copy]) -> None:
+    def decide(self, found: Meeting, state: Copy, copies: list[Copy]) -> None:
         """What is no meeting or skipped is not synced; everything else as part 6 says."""
         if state.event["kind"]:
             found.rule = "not_a_meeting"
         elif found.private and self.matching.setting("private_meetings", "count") == "skip":
             found.rule = "private_meeting"
         else:
-            self.match(found, copies, standing)
-        found.synced &= found.rule not in ("not_a_meeting", "private_meeting")
+            self.match(found, copies)
         if found.synced:
             found.declined = {m for m in found.members if self.answer(m, found, state, copies) == "declined"}
 
-    def match(self, found: Meeting, copies: list[Copy], standing: list[Copy]) -> None:
-        """Part 6; owners of copies that stand take part."""
+    def match(self, found: Meeting, copies: list[Copy]) -> None:
+        """Part 6; the owners of copies take part, those who deleted theirs by what they answered."""
         attending = sorted({address for role, address in found.people if role in ("attendee", "optional")})
-        organizer = found.organizer
-        organizers = sorted({address for role, address in found.people if role == "organizer"} - {organizer})
-        message = letter(
-            organizer,
-            attending,
-            at_ms=found.at,
-            copies=[held_by(copy.member, copy.connection) for copy in standing or copies],
-            others=[("from", address) for address in organizers],
-        )
-        outcome: Outcome = self.matching.decide(message)
+        held = [held_by(copy.member, copy.connection) for copy in copies]
+        outcome = self.matching.decide(letter(found.organizer, attending, at_ms=found.at, copies=held))
         found.synced, found.rule = outcome.synced, outcome.rule.replace("_sender", "_organizer")
-        named = self.matching.named(message) if outcome.synced else set()
-        owners = {copy.member for copy in standing} if outcome.synced else set()
-        found.members = outcome.members & (named | owners)
+        found.members, found.ambiguous = outcome.members, outcome.ambiguous
         found.customers, found.contacts = outcome.customers, outcome.contacts
-        found.ambiguous = outcome.ambiguous
 
     def answer(self, member: str, found: Meeting, state: Copy, copies: list[Copy]) -> str:
         """From the member's own copy; one removed before the start without an answer declines."""
@@ -338,11 +337,14 @@ class NaiveMeetings:
         return next((answer for answer in answers if answer in ANSWERS), "")
 
 
+def is_stale(copy: Copy, state: Copy) -> bool:
+    """Whether both give a sequence and the copy's is the lower one."""
+    own, newest = copy.event["sequence"], state.event["sequence"]
+    return own is not None and newest is not None and own < newest
+
+
 def people_of(event: EventFields) -> Iterator[tuple[str, str]]:
-    """Whom an event names, in which role."""
-    organizer = comparable(event["organizer"])
-    if organizer:
-        yield "organizer", organizer
+    """Who is invited by an event, in which role."""
     for attendee in event["attendees"]:
         address = comparable(attendee["address"])
         if not address:

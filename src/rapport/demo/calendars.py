@@ -12,7 +12,7 @@ from random import Random
 from typing import Final, Self, TextIO
 
 from rapport.demo.appointment import Appointment, Page
-from rapport.demo.clocks import Software
+from rapport.demo.clocks import Software, software_of
 from rapport.demo.company import Company
 from rapport.demo.diary import Diary
 from rapport.demo.ics import Scribe
@@ -77,9 +77,7 @@ def write_calendars(
     copies = 0
     with ExitStack() as stack:
         books = [
-            stack.enter_context(
-                _Calendar(paths[name], again.get(name), diary.software_of(index), f"{seed} {name}")
-            )
+            stack.enter_context(_Calendar(paths[name], again.get(name), software_of(index), f"{seed} {name}"))
             for index, name in enumerate(paths)
         ]
         for appointment in diary.appointments():

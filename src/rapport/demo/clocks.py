@@ -85,6 +85,11 @@ SOFTWARE: Final = (
 )
 
 
+def software_of(member: int) -> Software:
+    """The program that a member's calendar is kept in."""
+    return SOFTWARE[member % len(SOFTWARE)]
+
+
 def definition(tzid: str) -> list[str]:
     """The lines of a VTIMEZONE: Central European rules, or four hours east all year."""
     if tzid == CLOCKS["custom_fixed"].tzid:

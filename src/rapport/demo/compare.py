@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-NUMBERS: Final = ("emails", "sent", "received", "meetings", "conversations")
+NUMBERS: Final = ("emails", "sent", "received", "meetings", "conversations", "planned")
 TIMES: Final = ("last_interaction", "last_email_reply")
 
 

@@ -12,7 +12,7 @@ from rapport.demo import words
 from rapport.demo.agenda import DAY, Agenda
 from rapport.demo.appointment import Answer, Appointment, Guest
 from rapport.demo.casting import Casting
-from rapport.demo.clocks import SOFTWARE, Software
+from rapport.demo.clocks import Software, software_of
 from rapport.demo.company import EXCLUDED_DOMAIN, HOLDING_DOMAIN, OWN_DOMAIN, Company, Kind, Person
 from rapport.demo.letter import Mention
 from rapport.demo.pen import Pen
@@ -66,10 +66,6 @@ class Diary:
             (self._pair, 1),
         )
 
-    def software_of(self, member: int) -> Software:
-        """The program that a member's calendar is kept in."""
-        return SOFTWARE[member % len(SOFTWARE)]
-
     def appointments(self) -> Iterator[Appointment]:
         """Appointments in no order, until the company's number of calendar copies is reached exactly."""
         done, target = 0, self.company.size.meetings
@@ -96,7 +92,7 @@ class Diary:
         plan.span = self._agenda.whole_days(day, 1) if whole_day else self._agenda.working_hour(day)
         for owner, face in plan.faces.items():
             # A series is told in a zone with the company's rules, or it would not stay at its hour.
-            clock = self._rng.choice(self.software_of(owner).regular)
+            clock = self._rng.choice(software_of(owner).regular)
             plan.faces[owner] = Face(plan.uid, clock, face.visibility)
         return self._series.tell(plan, most)
 
@@ -216,7 +212,7 @@ class Diary:
             plan.host if plan.held_by_host and plan.host is not None else self._rng.choice(plan.owners)
         )
         for owner in plan.owners:
-            plan.faces[owner] = self._face(plan, self.software_of(owner))
+            plan.faces[owner] = self._face(plan, software_of(owner))
         self._note_answers(plan)
 
     def _note_answers(self, plan: Plan) -> None:

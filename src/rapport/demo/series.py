@@ -12,6 +12,7 @@ from typing import Any, Final
 from rapport.demo.agenda import AHEAD, BACK, DAY, Agenda, instant
 from rapport.demo.appointment import Answer, Appointment, Entry, Guest, Occasion, Page, Span
 from rapport.demo.casting import Casting
+from rapport.demo.clocks import software_of
 from rapport.demo.pen import ZONE
 from rapport.demo.plan import Face, Plan
 from rapport.demo.uids import is_outlook, of_one_day
@@ -216,9 +217,8 @@ class Series:
         part.fate = "guest"
         part.occasion = plan.occasion(part.span.start, guests=guests, also_held_by=(index,))
         day = datetime.fromtimestamp(part.span.start, ZONE).date()
-        shared = plan.faces[plan.owners[0]]
         uid = of_one_day(plan.uid, day) if is_outlook(plan.uid) else plan.uid
-        plan.faces[index] = Face(uid, shared.clock, "")
+        plan.faces[index] = Face(uid, self._rng.choice(software_of(index).regular), "")
         changes: dict[str, Any] = {"span": part.span, "original": part.span.start}
         knows = plan.right
         part.exceptions[knows] = plan.entry(knows, guests=plan.seen_by(knows, guests), **changes)

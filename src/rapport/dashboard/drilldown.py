@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -21,6 +22,7 @@ LONGEST_CONVERSATION: Final = 500
 """A page shows this many newest messages of a flood; the heading tells the whole number."""
 
 _NAMED: Final = ("member", "customer", "contact")
+_ANSWERS: Final = {"": "no answer"}
 MEETINGS: Final = ("meetings", "planned")
 _ROLES: Final = {
     "from": "From",
@@ -80,6 +82,7 @@ def show_item(request: Request) -> Response:
         "names": names,
         "why": explained(item, names, parts.clock.now()),
         "roles": _ROLES,
+        "answers": _ANSWERS,
         "timezone": impact.timezone(user.tenant),
     }
     return page(request, "item.html", values)
@@ -99,11 +102,15 @@ def show_conversation(request: Request) -> Response:
         "items": items[-LONGEST_CONVERSATION:],
         "total": len(items),
         "names": Names(impact, user.tenant),
-        "now": parts.clock.now(),
         "timezone": impact.timezone(user.tenant),
     }
-    template = "series.html" if items[0]["kind"] == "meeting" else "conversation.html"
-    return page(request, template, values)
+    if items[0]["kind"] != "meeting":
+        return page(request, "conversation.html", values)
+    now = parts.clock.now()
+    planned = {item["id"] for item in items if item["at"] and datetime.fromisoformat(item["at"]) >= now}
+    titles = [item["subject"].strip() for item in items if item["subject"].strip()]
+    # A series changes its title from some date on; the newest is the one people know.
+    return page(request, "series.html", {**values, "planned": planned, "title": titles[-1] if titles else ""})
 
 
 def _may_see(user: User, item: Json) -> bool:

@@ -8,11 +8,15 @@ from datetime import UTC, datetime
 import pytest
 
 from clickhouse import TestServer
+from item_records import TENANT, body, entry, item
 from rapport.local.ports import free_port
+from rapport_core.clock import to_ms
 from rapport_core.errors import ConfigError, InvariantError, UnavailableError
 from rapport_sinks.clickhouse.client import ClickHouse, connect, in_database
 from rapport_sinks.clickhouse.migrate import migrate, packaged_steps, prepared, steps_of
-from rapport_sinks.clickhouse.tables import MARKS
+from rapport_sinks.clickhouse.queries import Impact
+from rapport_sinks.clickhouse.rows import decision_row, fact_row, place_of, subject_row
+from rapport_sinks.clickhouse.tables import DECISIONS, ITEMS, MARKS, SUBJECTS, THREAD_ITEMS
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -39,6 +43,36 @@ def test_a_new_step_is_applied_alone(server: TestServer) -> None:
         assert client.rows("SELECT a FROM more") == []
         with pytest.raises(ConfigError, match="newer Rapport"):
             migrate(client, NOW)
+
+
+def test_tables_from_before_meetings_keep_their_rows_and_grow(server: TestServer) -> None:
+    """A database that the first two files made, with mail in it, is brought forward: it reads as before."""
+    url = in_database(server.url, "grown")
+    connect(server.url).command("CREATE DATABASE grown ENGINE = Atomic")
+    client = connect(url)
+    try:
+        earlier = [step for step in packaged_steps() if step.file < "0003"]
+        assert migrate(client, NOW, earlier) == len(earlier) > 0
+        mail = item("i1", at=to_ms(NOW) - 1, thread_key="aa")
+        old = list(ITEMS.columns).index("people_answers")
+        values = fact_row(mail, body(answers=[]), 1)[:old]
+        client.insert(SUBJECTS, [subject_row(entry("tenant", TENANT, settings="{}"), 1)])
+        client.insert(DECISIONS, [decision_row(mail, {place_of(mail)}, 1)])
+        for table in (ITEMS, THREAD_ITEMS):
+            client.insert(table.only(*list(ITEMS.columns)[:old]), [values])
+        assert migrate(client, NOW) == len(packaged_steps()) - len(earlier) > 0
+        impact = Impact(client)
+        assert impact.counts(TENANT, "customer", 2, None, NOW, planned=True)["total"]["emails"] == 1
+        for whole in (impact.item(TENANT, "i1"), *impact.thread(TENANT, "aa")):
+            assert whole is not None
+            assert (whole["subject"], whole["location"], whole["ends"]) == ("Offer", "", None)
+            assert [person["answer"] for person in whole["people"]] == [""]
+        meeting = item("i2", kind="meeting", at=to_ms(NOW) - 1, ends=to_ms(NOW))
+        client.insert(ITEMS, [fact_row(meeting, body(answers=["accepted"]), 2)])
+        assert impact.counts(TENANT, "customer", 2, None, NOW)["total"]["meetings"] == 1
+    finally:
+        client.command("DROP DATABASE grown SYNC")
+        client.close()
 
 
 def test_a_step_that_was_changed_afterwards_is_refused(migrated: ClickHouse) -> None:

@@ -24,6 +24,9 @@ from rapport_sinks.clickhouse.rows import decision_row, fact_row, is_live, place
 from rapport_sinks.clickhouse.tables import DECISIONS, ITEMS, SUBJECTS
 
 IDS = {name: name * 32 for name in "abcdef"}
+MEETING = "1" * 32
+DAY_MS = 86_400_000
+OUTLOOK_UID = "040000008200E00074C5B7101A82E00800000000" + "A0" * 8 + "00" * 8 + "02000000" + "ABCD"
 NOW_MS = to_ms(datetime.now(UTC) - timedelta(minutes=5))
 
 
@@ -79,6 +82,15 @@ def fill(tables: ClickHouse, keys: TenantKeys) -> None:
         ),
         item(IDS["d"], **(shared | {"at": None}), id_hashes=hashed("message-id", "timeless@kund.se")),
         gone(IDS["e"], IDS["a"]),
+        item(
+            MEETING,
+            kind="meeting",
+            mail_class="",
+            at=NOW_MS + DAY_MS,
+            ends=NOW_MS + DAY_MS + 3_600_000,
+            declined_members=["m1"],
+            id_hashes=hashed("message-id", OUTLOOK_UID),
+        ),
     ]
     subject = (
         "Offer [bold] with a very long subject that no terminal of eighty columns could ever hold in one line"
@@ -110,6 +122,29 @@ def test_counts_as_json_has_exactly_the_agreed_fields(run: Runner) -> None:
     }
 
 
+def test_planned_meetings_are_asked_for(run: Runner) -> None:
+    """The total and rows say how many; the list is as long. The table shows them always."""
+    found = run.json("counts", "--by", "customer", "--planned")
+    assert found["total"]["planned"] == found["rows"][0]["planned"] == 1
+    (line,) = run.json("items", "--planned", "--customer", "c1")
+    assert (line["id"], line["kind"], line["ends"] > line["at"]) == (MEETING, "meeting", True)
+    assert run.json("items", "--planned", "--member", "m1") == []
+    assert run.json("items", "--planned", "--until", "2020-01-01") == []
+    assert run.json("items", "--kind", "meeting") == []
+    assert "plan." in run("counts", "--by", "customer").stdout
+    assert "1 item." in run("items", "--planned").stdout
+
+
+@pytest.mark.parametrize("date", ["00000000", "07EA0B17"])
+def test_explain_finds_a_meeting_by_every_form_of_its_uid(run: Runner, date: str) -> None:
+    """Outlook writes the day of an occurrence into the UID of its series."""
+    found = run.json("explain", OUTLOOK_UID.replace("00000000", date, 1).lower())
+    (explained,) = found["items"]
+    assert (found["found_as"], explained["id"], explained["counted"]) == ("uid", MEETING, False)
+    assert "it is planned" in explained["sentence"]
+    assert explained["declined_members"] == ["m1"]
+
+
 def test_items_as_json_is_the_list_behind_the_number(run: Runner) -> None:
     (line,) = run.json("items", "--customer", "c1", "--kind", "email")
     fields = "id kind at subject direction author members customers contacts thread message_id preview"
@@ -125,6 +160,8 @@ def test_items_as_json_is_the_list_behind_the_number(run: Runner) -> None:
         ("counts", "--by", "member"),
         ("counts", "--by", "customer"),
         ("items",),
+        ("items", "--planned"),
+        ("explain", MEETING),
         ("explain", IDS["a"]),
         ("explain", "x@kund.se"),
     ],

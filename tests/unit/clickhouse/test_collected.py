@@ -72,3 +72,10 @@ def test_a_message_without_an_id_has_nothing_to_be_shown_by() -> None:
     found = collected()
     found.add_items([item_record(item("i1", {"message_id": ""}), 0)])
     assert found.threads() == []
+
+
+def test_meetings_are_no_messages() -> None:
+    """Though their record has a UID where mail has its Message-ID."""
+    found = collected()
+    found.add_items([item_record(item("i1", {"message_id": "uid@x"}, kind="meeting"), 0)])
+    assert found.threads() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from rapport.demo import words
-from rapport.demo.company import EXCLUDED_DOMAIN, HOLDING_DOMAIN, Company, Kind, Person
+from rapport.demo.company import EXCLUDED_DOMAIN, HOLDING_DOMAIN, OWN_DOMAIN, Company, Kind, Person
 from rapport.demo.letter import Mention
 from rapport.demo.pen import Pen
 
@@ -40,6 +40,11 @@ class Casting:
         """A distribution list of the company."""
         person = self._company.groups[index].person
         return Mention(person, person.addresses[0], person.addresses[0])
+
+    def shared_mailbox(self) -> Mention:
+        """An own address that belongs to nobody in the directory."""
+        address = f"info@{OWN_DOMAIN}"
+        return Mention(Person(Kind.COLLEAGUE, -1, "Acme Info", (address,)), address, address)
 
     def outsider(self, domain: str, customer: int = -1, kind: Kind = Kind.OUTSIDER) -> Mention:
         """Somebody whom the directory does not know."""

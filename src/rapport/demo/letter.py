@@ -65,6 +65,7 @@ class Letter:
         safe: its copies all carry author and plain date, so another letter may reuse its id.
         ancient: its Date says a year before 1990.
         joins: it makes two conversations one.
+        stray: its copy whose date is of another century, which makes that one a message of its own.
         form: what the MIME structure looks like: text, html, attached, ics_attached, invitation, report.
     """
 
@@ -88,6 +89,7 @@ class Letter:
     safe: bool = True
     ancient: bool = False
     joins: bool = False
+    stray: Letter | None = None
     copies: list[StoryCopy] = field(default_factory=list)
 
     @property

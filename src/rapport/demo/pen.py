@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from rapport.demo.company import SHARED_BOX, TIMEZONE, Company, Kind, Person, ascii_address
-from rapport.demo.letter import Letter, Mention
+from rapport.demo.letter import Letter, Mention, StoryCopy, Way
 
 ZONE: Final = ZoneInfo(TIMEZONE)
 UNREADABLE_DATES: Final = ("yesterday afternoon", "unknown", "0", "Xxx, 99 Abc 9999 99:99:99")
@@ -34,7 +35,10 @@ class Pen:
     def _spelling(self, person: Person, address: str) -> str:
         chance = self._rng.random()
         if not address.isascii():
-            # One in ten writes the domain as people read it.
+            # One in ten writes the domain as people read it, a few with a capital.
+            local, _, domain = address.rpartition("@")
+            if chance < 0.02:
+                return f"{local}@{domain[0].upper()}{domain[1:]}"
             return address if chance < 0.1 else ascii_address(address)
         local, _, domain = address.rpartition("@")
         if domain == "gmail.com" and chance < 0.3:
@@ -54,8 +58,9 @@ class Pen:
         plain = letter.message_id is None or not letter.safe
         oddity = "" if plain else self._oddity(letter)
         if oddity == "future":
-            # A broken clock: it counts at the time it claims, which no window of today reaches.
-            letter.counts_at = now + self._rng.randrange(1, 400) * 86_400
+            # A broken clock, some of them by decades: it counts at the time it claims, which no window of today reaches.
+            days = self._rng.randrange(1, 400 if self._rng.random() < 0.7 else 15_000)
+            letter.counts_at = now + days * 86_400
         else:
             letter.counts_at = letter.at
         text, letter.counts_at = self._text(letter.counts_at)
@@ -77,6 +82,8 @@ class Pen:
             return "dateless_copy"
         if several and chance < 0.12:
             return "skewed"
+        if chance > 0.99 and any(self._may_stray(letter, copy) for copy in letter.copies[1:]):
+            return "ancient_copy"
         return ""
 
     def _disturb(self, letter: Letter, oddity: str) -> None:
@@ -88,7 +95,22 @@ class Pen:
             self._rng.choice(letter.copies).date = self._no_date()
         elif oddity == "skewed":
             self._skew(letter)
+        elif oddity == "ancient_copy":
+            self._date_back(letter)
         letter.safe = letter.safe and oddity in ("", "skewed")
+
+    @staticmethod
+    def _may_stray(letter: Letter, copy: StoryCopy) -> bool:
+        return copy is not letter.copies[0] and copy.way is not Way.SENT
+
+    def _date_back(self, letter: Letter) -> None:
+        """One mailbox's clock stands in another century: dates that far apart make two messages of one id."""
+        copy = self._rng.choice([copy for copy in letter.copies[1:] if self._may_stray(letter, copy)])
+        copy.date = self._rng.choice(ANCIENT_DATES)
+        letter.copies.remove(copy)
+        letter.stray = replace(
+            letter, bcc_shown=False, copies=[copy], counts_at=None, ancient=True, safe=False, stray=None
+        )
 
     def _skew(self, letter: Letter) -> None:
         """Every copy a little later than the one before it: neighbours within two minutes, the ends perhaps not."""
@@ -118,6 +140,11 @@ class Pen:
             (f"{rfc_date(at, 7200)} (CEST)", at),
             (f"{utc:%d %b %Y %H:%M:%S} +0000", at),
             (f"{utc:%a, %d %b %Y %H:%M} +0000", at - at % _MINUTE),
+            (f"{utc:%a, %d %b %y %H:%M:%S} GMT", at),
+            (f"{utc:%A, %d %B %Y %H:%M:%S} +0000", at),
+            (f"{utc:%a, %d %b %Y %H.%M.%S} Z", at),
+            (f"{rfc_date(at, 3600)} (Mitteleuropäische Zeit)", at),
+            (f"{utc:%a,%d %b %Y  %H:%M:%S}   UT", at),
         )
         return self._rng.choice(styles)
 

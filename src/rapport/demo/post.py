@@ -14,6 +14,7 @@ class Post:
     def __init__(self, company: Company, rng: Random) -> None:
         self._rng = rng
         self._groups = {group.person.addresses[0]: group for group in company.groups}
+        self._members = len(company.members)
         self.most_copies = 20
 
     def groups(self, letter: Letter) -> list[Group]:
@@ -67,5 +68,7 @@ class Post:
         named = [m.person.index for m in (*letter.to, *letter.cc) if m.person.kind is Kind.MEMBER]
         if named:
             return StoryCopy(named[0], Way.DIRECT)
-        group = self.groups(letter)[0]
-        return StoryCopy(group.subscribers[0], Way.LIST, group)
+        for group in self.groups(letter):
+            return StoryCopy(group.subscribers[0], Way.LIST, group)
+        # To a shared mailbox, which some member reads. Never the one of the excluded pair: see Casting.hidden_member.
+        return StoryCopy(self._rng.randrange(self._members - 1), Way.HIDDEN)

@@ -22,6 +22,8 @@ from rapport.demo.threads import ThreadBook
 
 DAYS: Final = 183
 _DAY: Final = 86_400
+_HOUR: Final = 3600
+_MACHINES: Final = 3
 _TALKS: Final = 400
 
 
@@ -48,6 +50,7 @@ class Story:
         self.awkward: Counter[str] = self._desk.awkward
         self._linker = Linker(self.threads, self._rng)
         self._talks: deque[Talk] = deque(maxlen=_TALKS)
+        self._machines: list[Letter] = []
         plots = self._plots()
         self._scenes = [scene for scene, _ in plots]
         self._weights = list(accumulate(weight for _, weight in plots))
@@ -59,8 +62,10 @@ class Story:
             self._desk.today = self._now - DAYS * _DAY + DAYS * _DAY * done // target
             room = target - done > self._post.most_copies + 1
             letter = self._next() if room else self._newsletter(single=True)
-            done += len(letter.copies)
-            yield letter
+            for told in (letter, letter.stray):
+                if told is not None:
+                    done += len(told.copies)
+                    yield told
 
     def _plots(self) -> list[tuple[Callable[[], Letter], int]]:
         return [
@@ -77,6 +82,8 @@ class Story:
             (self._unknown_sender, 20),
             (self._forum_post, 15),
             (self._ancient, 4),
+            (self._shared_mailbox, 25),
+            (self._machine, 8),
         ]
 
     def _next(self) -> Letter:
@@ -106,6 +113,34 @@ class Story:
         cc = [self._casting.member()] if self._rng.random() < 0.25 else []
         self._desk.awkward["through_group"] += 1
         return self._open(author, [group], cc)
+
+    def _shared_mailbox(self) -> Letter:
+        """An address of the company's that is nobody's: some members read its mail, and somebody answers in its name."""
+        contact, box = self._casting.contact(), self._casting.shared_mailbox()
+        readers = tuple(m.person.index for m in (self._casting.hidden_member() for _ in range(2)))
+        self._desk.note("shared_mailbox")
+        if self._rng.random() < 0.75:
+            return self._open(contact, [box], [], hidden=tuple(dict.fromkeys(readers)))
+        return self._open(box, [contact], [], hidden=readers[:1])
+
+    def _machine(self) -> Letter:
+        """A customer's machine that gives all its mail one id: many messages, and one conversation."""
+        if len(self._machines) < _MACHINES:
+            letter = self._contact_writes()
+            if letter.safe and letter.message_id is not None and letter.author.person.kind is Kind.CONTACT:
+                letter.safe = False
+                self._machines.append(letter)
+            return letter
+        place = self._rng.randrange(_MACHINES)
+        past = self._machines[place]
+        letter = self._desk.draft(past.author, past.to, past.cc, past.subject, past.thread)
+        letter.at = max(letter.at, past.at + _HOUR)
+        if letter.at >= self._now:
+            return self._contact_writes()
+        letter.message_id, letter.safe = past.message_id, False
+        self._machines[place] = letter
+        self._desk.note("one_id_for_all")
+        return self._desk.finish(letter)
 
     def _forum_post(self) -> Letter:
         chance = self._rng.random()
@@ -184,7 +219,9 @@ class Story:
         past = talk.chain[-1]
         ours_wrote = past.author.person.kind is Kind.MEMBER
         author = self._rng.choice(talk.theirs if ours_wrote or not talk.ours else talk.ours)
-        letter = self._desk.draft(author, [past.author], [], f"Automatic reply: {past.subject}", talk.thread)
+        letter = self._desk.draft(
+            author, [past.author], [], f"{self._rng.choice(words.AUTO_SUBJECTS)}{past.subject}", talk.thread
+        )
         if not any(m.person.kind is Kind.MEMBER for m in (author, past.author)):
             return self._contact_writes()
         letter.nature = "auto_reply"
@@ -199,6 +236,10 @@ class Story:
             return self._contact_writes()
         past = talk.chain[-1]
         robot = self._casting.outsider(OWN_DOMAIN, kind=Kind.COLLEAGUE)
+        known = [m for m in talk.theirs if m.person.kind is Kind.CONTACT]
+        if known and self._rng.random() < 0.4:
+            # Some systems send the report in the name of whom they could not reach.
+            robot = self._rng.choice(known)
         letter = self._desk.draft(robot, [past.author], [], "Undelivered Mail Returned to Sender")
         letter.nature, letter.form = "bounce", "report"
         if self._rng.random() < 0.5:
@@ -234,6 +275,7 @@ class Story:
         *,
         bcc: list[Mention] | None = None,
         subjects: tuple[str, ...] = words.SUBJECTS,
+        hidden: tuple[int, ...] = (),
     ) -> Letter:
         letter = self._desk.draft(author, to, cc, self._desk.subject(subjects))
         letter.bcc = bcc or []
@@ -250,7 +292,8 @@ class Story:
         self._desk.note(self._linker.start(letter, talk))
         if self._rng.random() < 0.03:
             letter.at = self._desk.midnight()
-        hidden = (self._casting.hidden_member().person.index,) if self._rng.random() < 0.02 else ()
+        if not hidden and self._rng.random() < 0.02:
+            hidden = (self._casting.hidden_member().person.index,)
         self._desk.finish(letter, hidden_owners=hidden)
         if letter.message_id is not None:
             talk.remember(letter)

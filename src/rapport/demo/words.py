@@ -83,6 +83,15 @@ BULK_SUBJECTS: Final = (
     "Save the date: webinar {n}",
     "Product news {n}",
 )
+AUTO_SUBJECTS: Final = (
+    "Automatic reply: ",
+    "Autosvar: ",
+    "Automatische Antwort: ",
+    "Réponse automatique : ",
+    "Automatyczna odpowiedź: ",
+    "自動返信: ",
+    "Автоответ: ",
+)
 REPLY_PREFIXES: Final = (
     "Re: ",
     "Re: ",

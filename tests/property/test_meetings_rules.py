@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from calendars import (
+from directory_entries import entry, tenant
+from meeting_pages import (
     ZONE,
     assert_as_the_contract_says,
     attendee,
@@ -20,7 +21,6 @@ from calendars import (
     publish,
     shown,
 )
-from directory_entries import entry, tenant
 from memory_pipeline import MemoryPipeline
 from naive_meetings import Meeting, Said, canonical_uid, moment
 from rapport_schemas.records import Change, DirectoryEntry

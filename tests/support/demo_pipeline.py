@@ -18,6 +18,7 @@ from rapport.directory.file import read_file
 from rapport.directory.merge import merge
 from rapport_core.ids import keyed_hash, partition_of
 from rapport_processors.outbox import OutRecord
+from rapport_producers.archive.labels import is_left_out
 from rapport_producers.archive.ordinals import Ordinals
 from rapport_producers.archive.position import Reading
 from rapport_producers.archive.sources import Archive, MaildirArchive, MboxArchive
@@ -119,5 +120,7 @@ def _changes(path: Path) -> Iterator[Change]:
     archive: Archive = MaildirArchive(path) if path.is_dir() else MboxArchive(path)
     with Ordinals() as ordinals:
         for numbered in Reading(archive, ordinals):
+            if is_left_out(numbered.text.labels()):
+                continue
             fields = numbered.text.fields(numbered.mail.size, numbered.mail.folder)
             yield change_of(numbered.provider_id, fields)

@@ -40,6 +40,16 @@ def mails(path: Path) -> Iterator[bytes]:
     if path.is_dir():
         yield from _maildir(path)
         return
+    yield from (mail for mail in _mbox(path) if not _left_out(mail))
+
+
+def _left_out(mail: bytes) -> bool:
+    """Whether one of Gmail's labels says that it is spam, trash or a draft."""
+    labels = decoded(raw(parsed(mail), "X-Gmail-Labels")).lower().split(",")
+    return bool({"spam", "papperskorgen", "drafts", "utkast"} & set(labels))
+
+
+def _mbox(path: Path) -> Iterator[bytes]:
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rb") as file:
         lines: list[bytes] | None = None

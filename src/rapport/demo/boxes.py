@@ -44,9 +44,13 @@ class Box(ABC):
 
 
 class Mbox(Box):
-    """An mboxrd file. Some mails arrive out of order: they are held back while a few hundred others pass."""
+    """An mboxrd file. Some mails arrive out of order: they are held back while a few hundred others pass.
 
-    def __init__(self, path: Path, seed: str) -> None:
+    A `labelled` one is Gmail's export: one file for all, in which labels tell drafts, spam and trash.
+    """
+
+    def __init__(self, path: Path, seed: str, *, labelled: bool = False) -> None:
+        self._labelled = labelled
         self._now = _MailFile(path)
         self._later = _MailFile(path.parent / LATER / path.name)
         self._rng = Random(f"mailbox {seed}")  # noqa: S311 - a story, not a secret
@@ -55,7 +59,8 @@ class Mbox(Box):
 
     def add(self, mail: bytes, way: Way, *, late: bool = False) -> None:
         """Take one mail; it or an earlier one is written."""
-        del way
+        if self._labelled:
+            mail = self._rng.choice(_SENT_LABELS if way is Way.SENT else _LABELS) + mail
         if late:
             self._later.write(mail)
             return
@@ -65,12 +70,31 @@ class Mbox(Box):
         while self._waiting and self._waiting[0][0] <= self._arrived:
             self._now.write(heapq.heappop(self._waiting)[2])
 
+    def add_uncollected(self, mail: bytes) -> None:
+        """Write a mail with a label that says that it is not to be collected, where there are labels."""
+        if self._labelled:
+            self._now.write(self._rng.choice(_UNCOLLECTED_LABELS) + mail)
+
     def close(self) -> None:
         """Write what is still held back."""
         for waiting in sorted(self._waiting):
             self._now.write(waiting[2])
         self._now.flush()
         self._later.flush()
+
+
+_LABELS: Final = (
+    b"X-GM-THRID: 1\nX-Gmail-Labels: =?UTF-8?Q?Inkorgen,=C3=96ppnat,Kategori:_Personligt?=\n",
+    b"X-Gmail-Labels: Inbox,Opened\n",
+    b"X-Gmail-Labels: Archived\n",
+)
+_SENT_LABELS: Final = (b"X-Gmail-Labels: Skickat\n", b"X-Gmail-Labels: Sent,Opened\n")
+_UNCOLLECTED_LABELS: Final = (
+    b"X-Gmail-Labels: Spam\n",
+    b"X-Gmail-Labels: =?UTF-8?Q?Papperskorgen,Ol=C3=A4sta?=\n",
+    b"X-Gmail-Labels: Inbox,Drafts\n",
+    b"X-Gmail-Labels: Utkast\n",
+)
 
 
 class _MailFile:

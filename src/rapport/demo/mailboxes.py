@@ -86,7 +86,8 @@ def generate(
         size: how large.
         match_by: the tenant's setting, which the truth follows.
         tenant: id of the company in its directory.
-        in_two_rounds: give some members a Maildir with folders, and keep part of the mail and every move between
+        in_two_rounds: give some members a Maildir with folders or an export with labels, with drafts, junk and trash
+            in them that never count, and keep part of the mail and every move between
             folders for `GeneratedCompany.later`.
         compress: write `.mbox.gz`.
         keep_message_ids: keep every Message-ID too, for comparing conversations one by one.
@@ -147,7 +148,8 @@ class _Shelf:
                 box = Maildir(folder / name, f"{seed} {name}")
             else:
                 self.paths[name] = folder / f"{name}.mbox{'.gz' if compress else ''}"
-                box = Mbox(self.paths[name], f"{seed} {name}")
+                labelled = in_two_rounds and member.index % 8 == 3
+                box = Mbox(self.paths[name], f"{seed} {name}", labelled=labelled)
             self._boxes.append(box)
 
     def put(self, letter: Letter, copies: int) -> None:
@@ -166,7 +168,9 @@ class _Shelf:
         return letter.joins or self._rng.random() < (_LATE_AT_THE_END if at_the_end else _LATE_AT_ANY_TIME)
 
     def _rendered(self, letter: Letter, copy: StoryCopy) -> bytes:
-        return render(letter, copy, self._company.members[copy.owner].addresses[0])
+        mail = render(letter, copy, self._company.members[copy.owner].addresses[0])
+        # Some programs end lines as the network does.
+        return mail.replace(b"\n", b"\r\n") if copy.owner % 11 == 6 else mail
 
     def close(self) -> None:
         """Write what is still held back."""

@@ -142,7 +142,8 @@ def _claims(context: PageContext, parsed: ParsedMail, own: bytes, key: bytes) ->
 
 
 def _event(context: PageContext, index: int, fields: EventFields) -> Content:
-    parsed = _read(parse_event, fields)
+    owner = context.page["member"]
+    parsed = _read(lambda said: parse_event(said, owner), fields)
     hash_key = context.hash_key
     meeting: CopyMeeting = {
         **parsed,

@@ -2,10 +2,14 @@
 
 Presence is decided per (item, stream), fields per item, each by the highest fetch number; so the two halves of a folder
 move may come in either order and the lanes may overtake each other. Pure.
+
+Of a stream its newest word of presence is kept, and every word of absence after that: an item is gone since the first of
+them, and a word of presence that comes late may show that the first was another. Repeating an absence changes nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -37,6 +41,12 @@ EXCLUDED_FOLDERS = frozenset(
 REPLACED: Final = "replaced"
 """What a stream says of an item that goes on under other ids; stands where an excluded folder would."""
 
+SHIFTED: Final = "shifted"
+"""The same, concluded from a listing: it only holds where nobody had removed the item before (see listings.py)."""
+
+_KEPT_FIRST, _KEPT_LAST = 4, 12
+"""Of many repeated absences these are enough: the others tell nothing unless a word of presence comes very late."""
+
 _JUNK = frozenset({"junk", "spam", "junkemail"})
 
 
@@ -52,6 +62,7 @@ def empty() -> Holding:
         "fields": None,
         "time": None,
         "series": b"",
+        "gone_at": None,
     }
 
 
@@ -102,32 +113,21 @@ def word_of(stream: bytes, change: Change, fetch: int, published_at: int) -> Sho
 
 
 def show(holding: Holding, said: Shown) -> None:
-    """Takes one word on presence, if it is the newest of its stream."""
-    for index, earlier in enumerate(holding["shown"]):
-        if earlier["stream"] == said["stream"]:
-            if said["fetch"] >= earlier["fetch"]:
-                holding["shown"][index] = _after(earlier, said)
-            elif not said["present"] and not earlier["present"]:
-                earlier["at"] = _first(earlier["at"], said["at"])
-            return
-    holding["shown"].append(said)
-    holding["shown"].sort(key=lambda shown: shown["stream"])
+    """Takes one word on presence, in whatever order words come."""
+    others = [word for word in holding["shown"] if word["stream"] != said["stream"]]
+    words = [*words_of(holding, said["stream"])]
+    words = [word for word in words if word["fetch"] != said["fetch"]] + [said]
+    words.sort(key=lambda word: word["fetch"])
+    newest = max((place for place, word in enumerate(words) if word["present"]), default=0)
+    words = words[newest:]
+    if len(words) > 1 + _KEPT_FIRST + _KEPT_LAST:
+        words = words[: 1 + _KEPT_FIRST] + words[-_KEPT_LAST:]
+    holding["shown"] = sorted(others + words, key=lambda word: (word["stream"], word["fetch"]))
 
 
-def _after(earlier: Shown, said: Shown) -> Shown:
-    """A removal that is said again happened when it was said first; what was last in a folder went from there."""
-    if said["present"]:
-        return said
-    again = not earlier["present"]
-    return {
-        **said,
-        "at": _first(earlier["at"], said["at"]) if again else said["at"],
-        "excluded": said["excluded"] or earlier["excluded"],
-    }
-
-
-def _first(one: int | None, other: int | None) -> int | None:
-    return min((at for at in (one, other) if at is not None), default=None)
+def words_of(holding: Holding, stream: bytes) -> list[Shown]:
+    """What is kept of a stream's words, by fetch number."""
+    return [word for word in holding["shown"] if word["stream"] == stream]
 
 
 def gone(holding: Holding) -> str:
@@ -135,19 +135,33 @@ def gone(holding: Holding) -> str:
 
     What was last in junk stays junk when it goes there.
     """
-    present = [shown for shown in holding["shown"] if shown["present"]]
-    if any(not shown["excluded"] for shown in present):
+    streams = _streams(holding)
+    present = [words for words in streams if words[-1]["present"]]
+    if any(not words[-1]["excluded"] for words in present):
         return ""
-    last = present or [_last(holding)]
-    if any(shown["excluded"] in _JUNK for shown in last):
+    last = present or [max(streams, key=lambda words: words[-1]["fetch"])]
+    if any(words[0]["present"] and words[0]["excluded"] in _JUNK for words in last):
         return "junk"
-    return REPLACED if last[0]["excluded"] == REPLACED else "removed"
+    absent = [word for word in last[0] if not word["present"]]
+    return REPLACED if absent and _is_replaced(absent) else "removed"
+
+
+def _is_replaced(absent: Sequence[Shown]) -> bool:
+    return absent[0]["excluded"] == SHIFTED or any(word["excluded"] == REPLACED for word in absent)
 
 
 def gone_at(holding: Holding) -> int | None:
-    """When the last stream that showed it stopped doing so; None while it is held."""
-    return None if any(shown["present"] for shown in holding["shown"]) else _last(holding)["at"]
+    """When the last stream that showed it stopped doing so; None while one shows it."""
+    streams = _streams(holding)
+    if any(words[-1]["present"] for words in streams):
+        return None
+    first = [next(word for word in words if not word["present"]) for words in streams]
+    return max(first, key=lambda word: word["fetch"])["at"]
 
 
-def _last(holding: Holding) -> Shown:
-    return max(holding["shown"], key=lambda shown: shown["fetch"])
+def _streams(holding: Holding) -> list[list[Shown]]:
+    """The words of each stream, by fetch number; never an empty list."""
+    found: dict[bytes, list[Shown]] = {}
+    for word in holding["shown"]:
+        found.setdefault(word["stream"], []).append(word)
+    return list(found.values())

@@ -14,9 +14,9 @@ series: the series that a listing showed.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
-from rapport_processors.holdings import REPLACED
+from rapport_processors.holdings import SHIFTED, words_of
 from rapport_processors.state import StateBatch
 from rapport_schemas.records import Holding, Page, Shown
 
@@ -27,13 +27,14 @@ _REMEMBERED = 16
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One listing: `fetch` is the number of its begin, `since` and `before` its range in ms (None: no bound)."""
+    """One listing: `fetch` and `last_fetch` are the numbers of begin and end, `since` and `before` its range in ms."""
 
     id: str
     fetch: int
     since: int | None
     before: int | None
-    ended_at: int | None = None
+    last_fetch: int = 0
+    ended_at: int = 0
 
     def covers(self, time: int | None) -> bool:
         """Whether an item of this time lies in the range; one without a time only in a range without bounds."""
@@ -81,7 +82,7 @@ class Listings:
         stored = self._state.get(self._rows, _OPEN)
         if stored is None or (listing := _decode(stored)).id != (page["listing"] or ""):
             return None
-        done = Listing(listing.id, listing.fetch, listing.since, listing.before, page["published_at"])
+        done = replace(listing, last_fetch=page["fetch"], ended_at=page["published_at"])
         self._state.delete(self._rows, _OPEN)
         earlier = self.finished()
         for one in earlier:
@@ -96,24 +97,25 @@ class Listings:
         return [_decode(value) for row, value in self._state.rows(self._rows).items() if row[:1] == _DONE]
 
     def word(self, listing: Listing, stream: bytes, holding: Holding) -> Shown | None:
-        """What a finished listing says of an item that its stream showed; None when it says nothing."""
-        shown = next((one for one in holding["shown"] if one["stream"] == stream), None)
-        if shown is None or not shown["present"] or shown["fetch"] >= listing.fetch:
+        """What a finished listing says of an item that its stream showed until then; None when it says nothing."""
+        words = words_of(holding, stream)
+        before = [word for word in words if word["fetch"] < listing.fetch]
+        if not before or not before[-1]["present"] or not listing.covers(holding["time"]):
             return None
-        if not listing.covers(holding["time"]):
+        if any(listing.fetch <= word["fetch"] <= listing.last_fetch for word in words):
             return None
-        ended_at, series = listing.ended_at or 0, holding["series"]
+        series = holding["series"]
         shifted = (
             bool(series)
-            and (holding["time"] or 0) < ended_at
+            and (holding["time"] or 0) < listing.ended_at
             and self._state.get(self._rows, _row(_SERIES, listing.fetch, series)) is not None
         )
         return {
             "stream": stream,
             "fetch": listing.fetch,
             "present": False,
-            "excluded": REPLACED if shifted else "",
-            "at": ended_at,
+            "excluded": SHIFTED if shifted else "",
+            "at": listing.ended_at,
         }
 
     def _forget_series(self, fetch: int) -> None:

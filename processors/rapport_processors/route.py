@@ -191,7 +191,7 @@ class RouteStage:
 
     def _take_fields(self, turn: _Turn, digest: bytes, holding: Holding) -> None:
         """The newest fields: sent on when they or the presence changed."""
-        changed = digest != holding["digest"] or holdings.gone(holding) != holding["gone"]
+        changed = digest != holding["digest"] or _moved(holding)
         holding["fetch"], holding["digest"] = turn.context.page["fetch"], digest
         if changed:
             self._keep_fields(turn, holding)
@@ -199,7 +199,7 @@ class RouteStage:
 
     def _take_presence(self, turn: _Turn, holding: Holding) -> None:
         """No newer fields: those that are known are sent on when the presence changed."""
-        if holdings.gone(holding) == holding["gone"]:
+        if not _moved(holding):
             return
         kept = self._kept_fields(turn.context, holding)
         if kept is not None:
@@ -219,7 +219,7 @@ class RouteStage:
                 continue
             holdings.show(holding, said)
             kept = self._kept_fields(context, holding)
-            if kept is not None and holdings.gone(holding) != holding["gone"]:
+            if kept is not None and _moved(holding):
                 self._send(_Turn(context, index, kept, bundles), content_of(context, index, kept), holding)
             state.put(rows, row, encode_body("holding", holding))
 
@@ -238,7 +238,7 @@ class RouteStage:
         bundles.copy(tenant, gen, copy)
         for claim in content.claims:
             bundles.claim(tenant, gen, claim)
-        holding["gone"], holding["id"] = gone, copy["id"]
+        holding["gone"], holding["gone_at"], holding["id"] = gone, copy["gone_at"], copy["id"]
 
     def _overtaken(self, turn: _Turn, holding: Holding) -> None:
         """An older version that comes late: its links hold all the same, and its copy, which a lost batch may have sent, not."""
@@ -273,6 +273,11 @@ class RouteStage:
         holding["fields"] = seal(
             keys.seal, encode_body("page_body", body), composite_key("state", page["tenant"])
         )
+
+
+def _moved(holding: Holding) -> bool:
+    """Whether presence is another than was last sent."""
+    return (holdings.gone(holding), holdings.gone_at(holding)) != (holding["gone"], holding["gone_at"])
 
 
 def _listings(state: StateBatch, context: PageContext) -> Listings:

@@ -412,3 +412,4 @@ class Holding(TypedDict):
     fields: bytes | None
     time: int | None
     series: bytes
+    gone_at: int | None

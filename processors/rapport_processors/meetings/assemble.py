@@ -93,9 +93,9 @@ class _Assembly:
         return copy["gone"] == "removed" and copy["gone_at"] is not None and copy["gone_at"] < self._at_ms
 
     def _owner_answer(self, member: str) -> str:
-        """What a member answered, by its own newest copy that is still there, or by the newest that is not."""
+        """What a member answered, by its own newest copy that was there until the start, or by the newest of all."""
         own = [copy for copy in self._held if copy["member"] == member]
-        copy = max([copy for copy in own if not copy["gone"]] or own, key=_newness)
+        copy = max([copy for copy in own if not self._deleted_before_start(copy)] or own, key=_newness)
         content = _content(copy)
         answer = content["owner_response"] or next(
             (
@@ -148,12 +148,14 @@ class _Assembly:
         return self._said.get(person["address"], "")
 
     def _said_of_addresses(self) -> dict[str, str]:
-        """What the copies say that each address answered: first the one that tells the state, then the newest."""
+        """What each address answered: the copy that tells the state says it, else the newest that names the address."""
         said: dict[str, str] = {}
         for copy in self._newest_first:
-            for one in _content(copy)["attendees"]:
-                if one["response"]:
-                    said.setdefault(one["address"], one["response"])
+            if not self._is_stale(copy):
+                own: dict[str, str] = {}
+                for one in _content(copy)["attendees"]:
+                    own[one["address"]] = own.get(one["address"]) or one["response"]
+                said = own | said
         return said
 
 

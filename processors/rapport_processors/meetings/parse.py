@@ -42,8 +42,8 @@ class ParsedMeeting(TypedDict):
     updated: int | None
 
 
-def parse_event(event: EventFields) -> ParsedMeeting:
-    """Reads one event. Pure.
+def parse_event(event: EventFields, owner: str = "") -> ParsedMeeting:
+    """Reads one event. Pure. `owner` is the member whose calendar it stands in: who organises where nobody else is named.
 
     Raises:
         PoisonError: its start, or the start that its series gave it, is no time; without them it is no meeting.
@@ -52,7 +52,7 @@ def parse_event(event: EventFields) -> ParsedMeeting:
     organizer = comparable(event["organizer"]) or ""
     title = sound(event["title"])
     return ParsedMeeting(
-        uid=sound(canonical_uid(event["uid"])) or _fallback_uid(organizer, start, title),
+        uid=sound(canonical_uid(event["uid"])) or _fallback_uid(organizer or owner, start, title),
         original_start=_time(event["original_start"]) if event["original_start"] else "",
         start=start,
         end=_end(event["end"], start),

@@ -12,8 +12,10 @@ from rapport_producers.ledger import Ledger, fold
 from rapport_producers.session import Link
 from rapport_schemas.records import Change, Page
 from rapport_schemas.sealing import unseal
-from rapport_schemas.topics import CURSORS, MAIL_RAW, Lane, composite_key
+from rapport_schemas.topics import CALENDAR_RAW, CURSORS, MAIL_RAW, Lane, composite_key
 from rapport_schemas.wire import Wire, decode_body
+
+_PAGES = {MAIL_RAW[Lane.BACKFILL].name, CALENDAR_RAW[Lane.BACKFILL].name}
 
 
 class CrashError(BaseException):
@@ -41,15 +43,17 @@ class MemoryLog:
         return [self.wire.decode(schema, value) for name, _, value in self.records if name == topic]
 
     def pages(self) -> list[Page]:
-        """The pages in log order."""
-        return self.of(MAIL_RAW[Lane.BACKFILL].name, "page")
+        """The pages of the backfill lanes in log order, begins and ends of listings among them."""
+        return [self.wire.decode("page", value) for name, _, value in self.records if name in _PAGES]
 
     def changes(self) -> list[Change]:
         """Every change published, in order, opened."""
         return [change for page in self.pages() for change in self.opened(page)]
 
     def opened(self, page: Page) -> list[Change]:
-        """The changes of one page."""
+        """The changes of one page; none in the begin or end of a listing."""
+        if page["type"] != "changes":
+            return []
         key = self.keys.page_key(page["key_id"])
         assert key is not None
         context = composite_key("page", page["tenant"], page["connection"])

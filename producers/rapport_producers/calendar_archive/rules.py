@@ -102,8 +102,8 @@ def _parts(rule: str, local: Callable[[datetime], datetime]) -> tuple[str, datet
     """The rule without what dateutil does not know and without its UNTIL, which comes apart."""
     parts: dict[str, str] = {}
     until = None
-    for part in rule.strip().strip(";").upper().split(";"):
-        name, _, value = (piece.strip() for piece in part.partition("="))
+    for part in "".join(rule.split()).strip(";").upper().split(";"):
+        name, _, value = part.partition("=")
         if name == "UNTIL":
             until = _until(value, local)
         elif name in _PARTS:

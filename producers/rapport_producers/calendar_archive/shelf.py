@@ -52,7 +52,7 @@ class Shelf:
 
     def add_event(self, event: RawEvent, place: str) -> None:
         """Keeps one event. Those of one UID are handed out together, in this order."""
-        uid = base_id(Properties(event.lines))
+        uid = _base_id(event.lines)
         row = self._do("SELECT number FROM uid WHERE id = ?", uid).fetchone()
         if row is None:
             self._uids += 1
@@ -103,3 +103,9 @@ class Shelf:
             return self._database.execute(statement, values)
         except sqlite3.OperationalError as error:
             raise no_room(error) from error
+
+
+def _base_id(lines: list[bytes]) -> str:
+    """Reads the UID first: it is one line of many, and nearly always there."""
+    uid = Properties(line for line in lines if line[:3].upper() == b"UID")
+    return base_id(uid if uid.text("UID") else Properties(lines))

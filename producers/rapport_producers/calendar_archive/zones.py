@@ -107,7 +107,7 @@ def _prefixed_zone(name: str) -> Zone | None:
     found = (
         known_zone("/".join(parts[-count:]))
         for count in (3, 2)
-        if name.startswith("/") and len(parts) > count
+        if name.startswith("/") and len(parts) >= count
     )
     return next((zone for zone in found if zone), None)
 

@@ -18,7 +18,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 from local_stack import RunningStack
 from rapport.demo.company import OWN_DOMAIN, TENANT, CompanySize
 from rapport.demo.mailboxes import GeneratedCompany, generate
-from rapport.demo.steps import ingest_mailboxes
+from rapport.demo.steps import ingest_sources
+from rapport.demo.whole import Source
 
 Run = Callable[..., Any]
 CHROMIUM: Final = shutil.which("chromium")
@@ -39,7 +40,7 @@ QUIET: Final = (
 SIZE: Final = CompanySize(members=5, customers=8, contacts=30, copies=800)
 DESKTOP: Final = (1280, 900)
 PHONE: Final = (390, 844)
-NUMBERS: Final = ("emails", "sent", "received", "conversations", "meetings")
+NUMBERS: Final = ("emails", "sent", "received", "conversations", "meetings", "planned")
 REFUSED_LOGIN: Final = "status of 401"
 
 
@@ -86,7 +87,8 @@ def company(instance: RunningStack, tmp_path_factory: pytest.TempPathFactory) ->
     made = generate(tmp_path_factory.mktemp("mailboxes"), seed=3, now=datetime.now(UTC), size=SIZE)
     loaded = instance.rapport("directory", "load", str(made.directory), "--tenant", TENANT)
     assert loaded.returncode == 0, loaded.stderr
-    ingest_mailboxes(instance.settings, instance.endpoints, made, lambda _member, _read: None)
+    sources = [Source(made.company.tenant, member, path) for member, path in made.mailboxes.items()]
+    ingest_sources(instance.settings, instance.endpoints, sources)
     last = next(iter(made.mailboxes.items()))
     waited = instance.rapport(
         "ingest", "mbox", str(last[1]), "--tenant", TENANT, "--member", last[0], "--wait"
@@ -323,7 +325,7 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
 
 
 def _counts(rapport: Run, by: str, days: int = 30) -> Any:
-    return rapport("counts", "--tenant", TENANT, "--by", by, "--days", days, "--json")
+    return rapport("counts", "--tenant", TENANT, "--by", by, "--days", days, "--planned", "--json")
 
 
 def _numbers(board: Any) -> dict[str, Any]:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
 from rapport import logs
-from rapport.demo.board import Stage
+from rapport.demo.board import Stage, Step
 from rapport.demo.company import OWN_DOMAIN, TENANT, CompanySize
 from rapport.demo.compare import Comparison
-from rapport.demo.mailboxes import GeneratedCompany, generate
+from rapport.demo.drilldowns import drill_downs
 from rapport.demo.steps import (
+    Ingested,
     compare_conversations,
     compare_numbers,
     demo_settings,
     fresh_home,
-    ingest_mailboxes,
+    ingest_sources,
     load_directory,
 )
+from rapport.demo.whole import Source, WholeCompany, make_company
 from rapport.local.supervisor import Supervisor
 from rapport.settings import Endpoints, Settings, load_settings
 from rapport.store import open_store
@@ -52,6 +55,9 @@ def demo(
     members: Annotated[int, typer.Option(help="Team members, one mailbox each.")] = _DEFAULT.members,
     customers: Annotated[int, typer.Option(help="Customers.")] = _DEFAULT.customers,
     contacts: Annotated[int, typer.Option(help="Contacts.")] = _DEFAULT.contacts,
+    meetings: Annotated[
+        int, typer.Option(help="Meetings in all calendars together, one in five still to come.")
+    ] = _DEFAULT.meetings,
     match_by: Annotated[
         str, typer.Option(help="Match by contact address or by customer domain.")
     ] = "address",
@@ -61,7 +67,9 @@ def demo(
     It starts services of its own in the folder demo below RAPPORT_HOME, empty each time; your own data is not touched.
     Exits with 1 on any difference.
     """
-    size = CompanySize(members=members, customers=customers, contacts=contacts, copies=copies)
+    size = CompanySize(
+        members=members, customers=customers, contacts=contacts, copies=copies, meetings=meetings
+    )
     settings = demo_settings(load_settings())
     logs.configure("error")
     with _ended_by_signals():
@@ -80,45 +88,41 @@ class _Demo:
 
     def run(self, size: CompanySize, seed: int, match_by: str, *, stay: bool) -> bool:
         """Whether every cell was equal."""
-        made = self._generate(size, seed, match_by)
+        made = self._make(size, seed, match_by)
         with ExitStack() as running:
             with self._stage.step("starting Kafka, ClickHouse, workers, sink and page") as step:
                 up = running.enter_context(Supervisor(self._settings, report=_report, progress=step.show))
                 step.outcome = "everything runs"
             self._feed(up.endpoints, made)
+            self._show(up.endpoints, made)
             result = self._compare(up.endpoints, made)
             if stay and not up.is_stopping:
                 self._stay(up)
         return result.equal
 
-    def _generate(self, size: CompanySize, seed: int, match_by: str) -> GeneratedCompany:
-        with self._stage.step("writing the company's mailboxes") as step:
-            made = generate(
-                self._settings.home / "mailboxes",
+    def _make(self, size: CompanySize, seed: int, match_by: str) -> WholeCompany:
+        with self._stage.step("writing the company") as step:
+            made = make_company(
+                self._settings.home / "company",
                 seed=seed,
                 now=SystemClock().now(),
                 size=size,
                 match_by=match_by,
                 keep_message_ids=size.copies <= _MOST_WITH_IDS,
-                progress=lambda done: step.show(f"{done:,} of {size.copies:,}") if done % 50 == 0 else None,
+                on_mail=_counted(step, "mails", size.copies),
+                on_meetings=_counted(step, "meetings", size.meetings),
             )
-            step.outcome = (
-                f"{made.truth.copies:,} mails written into {len(made.mailboxes)} mailboxes, seed {seed}"
-            )
+            step.outcome = f"{made.truth.copies:,} mails and {made.calendars.copies:,} meetings of {size.members} members, seed {seed}"
         self._stage.company(made)
         return made
 
-    def _feed(self, where: Endpoints, made: GeneratedCompany) -> None:
-        with self._stage.step("loading the directory") as step:
-            step.outcome = f"directory loaded, {load_directory(where, made.directory):,} entries"
-        with self._stage.step("ingesting") as step:
-            published = ingest_mailboxes(
-                self._settings,
-                where,
-                made,
-                lambda member, read: step.show(f"mailbox {member}, {read:,} mails"),
-            )
-            step.outcome = f"{published:,} mails ingested"
+    def _feed(self, where: Endpoints, made: WholeCompany) -> None:
+        """Everything in the order in which a directory, mailboxes and calendars become known."""
+        self._load(where, made, made.mail.first_directory, "the directory, some of it still missing")
+        self._ingest(where, made.first_sources(), "the first mailboxes and calendars")
+        made.later()
+        self._ingest(where, made.sources(), "what came, moved and went since")
+        self._load(where, made, made.mail.directory, "what the directory lacked")
         with self._stage.step("waiting until everything is visible") as step:
             wait_for_visible(
                 self._settings,
@@ -127,16 +131,36 @@ class _Demo:
             )
             step.outcome = "everything is visible"
 
-    def _compare(self, where: Endpoints, made: GeneratedCompany) -> Comparison:
+    def _load(self, where: Endpoints, made: WholeCompany, file: Path, what: str) -> None:
+        with self._stage.step(f"loading {what}") as step:
+            entries = load_directory(where, made.tenant, file)
+            step.outcome = f"loaded {what}: {entries:,} entries"
+
+    def _ingest(self, where: Endpoints, sources: list[Source], what: str) -> None:
+        def watch(source: Source, done: Ingested) -> None:
+            step.show(f"{source.path.name}, {done.sources} of {len(sources)}")
+
+        with self._stage.step(f"ingesting {what}") as step:
+            done = ingest_sources(self._settings, where, sources, watch)
+            step.outcome = f"ingested {what}: {done.mails:,} mails, {done.meetings:,} meetings"
+
+    def _show(self, where: Endpoints, made: WholeCompany) -> None:
         with closing(connect(where.clickhouse)) as client:
             impact = Impact(client)
-            boards = [
-                impact.counts(TENANT, by, DEFAULT_DAYS, None, made.now) for by in (By.MEMBER, By.CUSTOMER)
-            ]
-        self._stage.board(*boards)
+            members, customers = (
+                impact.counts(TENANT, by, DEFAULT_DAYS, None, made.now, planned=True)
+                for by in (By.MEMBER, By.CUSTOMER)
+            )
+            self._stage.board(members, customers)
+            self._stage.days(impact.daily(TENANT, By.CUSTOMER, DEFAULT_DAYS, None, made.now))
+            for title, page in drill_downs(impact, members, customers, made.now):
+                self._stage.behind_number(title, page)
+        self._stage.oddities(made)
+
+    def _compare(self, where: Endpoints, made: WholeCompany) -> Comparison:
         with self._stage.step("comparing every number with the story") as step:
-            result = compare_numbers(where, made)
-            result.add(compare_conversations(self._settings, where, made))
+            result = compare_numbers(where, made.mail)
+            result.add(compare_conversations(self._settings, where, made.mail))
             step.outcome = "every number and conversation compared with the story"
         self._stage.verdict(result)
         return result
@@ -150,6 +174,11 @@ class _Demo:
             up.wait()
         except KeyboardInterrupt:
             return
+
+
+def _counted(step: Step, what: str, target: int) -> Callable[[int], None]:
+    """Says now and then how many copies are written."""
+    return lambda done: step.show(f"{done:,} of {target:,} {what}") if done % 50 == 0 else None
 
 
 def _report(line: str) -> None:

@@ -27,15 +27,22 @@ class GeneratedCalendars:
 
     Attributes:
         calendars: file per member id.
+        late_calendars: members whose calendar is ingested only in the second round.
         exported_again: the files that `later` puts in the place of the first ones.
         copies: how many occurrences all calendars together show.
         awkward: how often each awkward thing was put in.
     """
 
     calendars: dict[str, Path]
+    late_calendars: frozenset[str]
     exported_again: dict[str, Path]
     copies: int
     awkward: Counter[str]
+
+    @property
+    def first_calendars(self) -> dict[str, Path]:
+        """The calendars of the first round."""
+        return {name: path for name, path in self.calendars.items() if name not in self.late_calendars}
 
     def later(self) -> None:
         """Time passes: some members export their calendars again. The truth holds after both were ingested."""
@@ -74,6 +81,8 @@ def write_calendars(
         made.mkdir(parents=True, exist_ok=True)
     paths = {f"m{p.index}": first / f"m{p.index}.ics" for p in company.members}
     again = {f"m{index}": second / f"m{index}.ics" for index in sorted(diary.again)}
+    # Of a calendar that comes late nobody sees what an earlier export showed: none of those that change.
+    late = frozenset(f"m{p.index}" for p in company.members if p.index % 10 == 4) - again.keys()
     copies = 0
     with ExitStack() as stack:
         books = [
@@ -90,7 +99,7 @@ def write_calendars(
                 progress(copies)
             if observe is not None:
                 observe(appointment)
-    return GeneratedCalendars(paths, again, copies, diary.awkward)
+    return GeneratedCalendars(paths, late, again, copies, diary.awkward)
 
 
 class _Calendar:

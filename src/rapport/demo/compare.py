@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
+DAILY: Final = ("emails", "sent", "received", "meetings")
 NUMBERS: Final = ("emails", "sent", "received", "meetings", "conversations", "planned")
 TIMES: Final = ("last_interaction", "last_email_reply")
 
@@ -58,6 +59,33 @@ def compare_counts(expected: Mapping[str, Any], actual: Mapping[str, Any], quest
         _compare_row(
             result, f"{question}, {_label(key, wanted, found)}", wanted.get(key, {}), found.get(key, {})
         )
+    return result
+
+
+def compare_days(
+    expected: Mapping[str, Mapping[str, Mapping[str, int]]], actual: Mapping[str, Any], question: str
+) -> Comparison:
+    """Compare the numbers of single days; what one side lacks counts as nothing.
+
+    Args:
+        expected: numbers by day and row; the row '' is the total.
+        actual: a result of `daily`.
+        question: named in each difference, such as `by customer`.
+    """
+    result = Comparison()
+    found = {
+        day["day"]: {"": day["total"], **{row["id"]: row for row in day["rows"]}} for day in actual["days"]
+    }
+    for day in sorted(expected.keys() | found.keys()):
+        wanted, there = expected.get(day, {}), found.get(day, {})
+        for key in sorted(wanted.keys() | there.keys()):
+            for name in DAILY:
+                result.cell(
+                    f"{question}, {day}, {key or 'total'}",
+                    name,
+                    wanted.get(key, {}).get(name, 0),
+                    there.get(key, {}).get(name, 0),
+                )
     return result
 
 

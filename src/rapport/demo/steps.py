@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -13,14 +14,17 @@ from zoneinfo import ZoneInfo
 
 from confluent_kafka import Message
 
-from rapport.cli.ingest import default_connection
+from rapport.cli.ingest import default_connection, expansion_window
 from rapport.collected import Collected
-from rapport.demo.company import TENANT, TIMEZONE
-from rapport.demo.compare import Comparison, compare_counts, compare_threads
+from rapport.demo.company import TIMEZONE
+from rapport.demo.compare import Comparison, compare_counts, compare_days, compare_threads
 from rapport.demo.mailboxes import GeneratedCompany
+from rapport.demo.story import DAYS
+from rapport.demo.whole import Source
 from rapport.directory.file import read_file
 from rapport.directory.merge import merge
 from rapport.directory.publish import publish
+from rapport.directory.read import read_directory
 from rapport.kafka import consumer, producer, wire
 from rapport.local import instance
 from rapport.settings import Endpoints, Settings
@@ -28,8 +32,11 @@ from rapport.store import open_store
 from rapport.topic_reader import read_all
 from rapport_core.clock import SystemClock, to_ms
 from rapport_core.errors import ConfigError
-from rapport_producers.archive.connector import PROVIDER, Outcome, ingest
+from rapport_processors.directory_settings import TenantSettings
+from rapport_producers.archive.connector import PROVIDER, ingest
 from rapport_producers.archive.sources import MaildirArchive, MboxArchive, folder_option
+from rapport_producers.calendar_archive import connector as calendars
+from rapport_producers.calendar_archive.sources import CalendarArchive
 from rapport_producers.ledger import fold
 from rapport_producers.publisher import Owner
 from rapport_producers.session import Link
@@ -86,44 +93,72 @@ def fresh_home(home: Path) -> None:
                 entry.unlink()
 
 
-def load_directory(where: Endpoints, file: Path) -> int:
-    """Publish the directory file, as `rapport directory load` does in an empty instance; returns how many entries."""
-    result = merge({}, read_file(file), to_ms(SystemClock().now()), prune=False)
+def load_directory(where: Endpoints, tenant: str, file: Path) -> int:
+    """Merge the directory file into the tenant's, as `rapport directory load` does; returns how many entries changed."""
+    with closing(consumer(where, _GROUP)) as reader:
+        existing = read_directory(reader, wire(where), tenant).records
+    result = merge(existing, read_file(file), to_ms(SystemClock().now()), prune=False)
     publish(producer(where), wire(where), result.changed)
     return len(result.changed)
 
 
-def ingest_mailboxes(
-    settings: Settings, where: Endpoints, made: GeneratedCompany, watch: Callable[[str, int], None]
-) -> int:
-    """Read every mailbox into the raw log, as `rapport ingest mbox` does; returns how many mails were published.
+@dataclass(slots=True)
+class Ingested:
+    """What was published, of how many sources."""
+
+    sources: int = 0
+    mails: int = 0
+    meetings: int = 0
+
+
+def ingest_sources(
+    settings: Settings,
+    where: Endpoints,
+    sources: Sequence[Source],
+    watch: Callable[[Source, Ingested], None] = lambda *_: None,
+    *,
+    again: bool = False,
+) -> Ingested:
+    """Read mailboxes and calendars into the raw log, as `rapport ingest` does, one after the other.
 
     Args:
         settings: of the running instance.
         where: its services.
-        made: the company.
-        watch: called with the member's id and the mails read of all mailboxes so far.
+        sources: in the order in which they are read, each at most once.
+        watch: called with the source that is read and what was published of those before it.
+        again: publish also what was published before.
+
+    Raises:
+        UnavailableError: a service is away.
     """
-    published = read = 0
+    done = Ingested()
     with closing(open_store(settings, where)) as store:
         link = Link(producer(where), wire(where), store.keys, SystemClock())
-        # One look at the log serves all mailboxes: each has a connection of its own.
+        # One look at the log serves all sources: each has a connection of its own.
         known = list(_records_of(where, CONNECTIONS, CURSORS))
-        for member, path in made.mailboxes.items():
-            owner = Owner(TENANT, default_connection(member, path), member, PROVIDER)
-
-            def report(outcome: Outcome, member: str = member, before: int = read) -> None:
-                watch(member, before + outcome.read)
-
-            ledger = fold(known, link.wire, TENANT, owner.connection)
-            archive = MaildirArchive(path) if path.is_dir() else MboxArchive(path, folder_option(""))
-            outcome = ingest(archive, owner, ledger, link, watch=report)
-            published, read = published + outcome.published, read + outcome.read
-    return published
+        for source in sources:
+            watch(source, done)
+            kind = "calendar" if source.is_calendar else "archive"
+            connection = default_connection(source.member, source.path, kind)
+            owner = Owner(source.tenant, connection, source.member, PROVIDER)
+            ledger = fold(known, link.wire, source.tenant, connection)
+            if source.is_calendar:
+                window = expansion_window(link.clock, TenantSettings().history_months)
+                calendar = CalendarArchive(source.path)
+                done.meetings += calendars.ingest(
+                    calendar, owner, ledger, link, window=window, again=again
+                ).published
+            else:
+                box = (MaildirArchive if source.path.is_dir() else MboxArchive)(
+                    source.path, folder_option("")
+                )
+                done.mails += ingest(box, owner, ledger, link, again=again).published
+            done.sources += 1
+    return done
 
 
 def questions(now: datetime) -> list[tuple[int, date | None]]:
-    """The windows that are compared: to now, and ended with a day of the past, over both changes of summer time."""
+    """The windows that are compared: to now, ended with a day of the past or ahead, over changes of summer time."""
     today = now.astimezone(ZoneInfo(TIMEZONE)).date()
     return [
         (30, None),
@@ -134,20 +169,26 @@ def questions(now: datetime) -> list[tuple[int, date | None]]:
         (30, today - timedelta(days=1)),
         (7, today - timedelta(days=29)),
         (30, today - timedelta(days=45)),
+        (30, today + timedelta(days=14)),
     ]
 
 
 def compare_numbers(where: Endpoints, made: GeneratedCompany) -> Comparison:
-    """Every cell of every window, by member, customer and contact, against the truth; both sides see one `now`."""
+    """Every cell of every window and of every day of six months, by member, customer and contact.
+
+    Both sides see one `now`.
+    """
     result = Comparison()
     with closing(connect(where.clickhouse)) as client:
         impact = Impact(client)
         for by in BY:
             for days, until in questions(made.now):
-                actual = impact.counts(TENANT, by, days, until, made.now)
+                actual = impact.counts(made.company.tenant, by, days, until, made.now, planned=True)
                 expected = made.truth.counts(by, days, until, made.now)
                 ended = f", ended with {until}" if until else ""
                 result.add(compare_counts(expected, actual, f"by {by}, {days} days{ended}"))
+            found = impact.daily(made.company.tenant, by, DAYS, None, made.now)
+            result.add(compare_days(made.truth.daily(by, DAYS, None, made.now), found, f"by {by}"))
     return result
 
 
@@ -157,9 +198,11 @@ def compare_conversations(settings: Settings, where: Endpoints, made: GeneratedC
     if ids is None:
         return Comparison()
     with closing(connect(where.clickhouse)) as client:
-        gen = Impact(client).scope(TENANT, made.now).gen
+        gen = Impact(client).scope(made.company.tenant, made.now).gen
     with closing(open_store(settings, where)) as store:
-        collected = Collected(TENANT, gen, store.keys.tenant_keys(TENANT), wire(where))
+        collected = Collected(
+            made.company.tenant, gen, store.keys.tenant_keys(made.company.tenant), wire(where)
+        )
         collected.add_items(_log(where, ITEMS))
         collected.add_aliases(_log(where, THREAD_ALIAS))
     result = compare_threads(ids.threads(made.truth.threads), ids.originals(collected.threads()))

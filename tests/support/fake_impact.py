@@ -42,6 +42,29 @@ class FakeItem:
     series: str = ""
 
 
+def meeting(name: str, at: datetime, **changes: Any) -> FakeItem:
+    """An hour of m1 and c1 in a series, with every kind of participant."""
+    usual: dict[str, Any] = {
+        "subject": f"Meeting {name}",
+        "thread": "weekly",
+        "members": ("m1",),
+        "customers": ("c1",),
+        "kind": "meeting",
+        "mail_class": "",
+        "ends": at + timedelta(hours=1),
+        "location": "Room 4",
+        "author": "anna@acme.com",
+        "people": (
+            ("organizer", "anna@acme.com", "Anna", "accepted"),
+            ("attendee", "kim@kund.se", "Kim", ""),
+            ("optional", "bo@acme.com", "Bo", "declined"),
+            ("room", "room4@acme.com", "Room 4", ""),
+        ),
+        "series": "weekly",
+    }
+    return FakeItem(f"meeting-{name}", at, **(usual | changes))
+
+
 @dataclass
 class FakeTenant:
     """What one tenant has."""
@@ -130,7 +153,13 @@ class FakeImpact:
                 "last_interaction": _last([item for item in _row_of(mine, by, who) if item.at < end]),
                 "last_email_reply": None
                 if by == "member"
-                else _last([i for i in mine if who in i.customers and not i.author_members]),
+                else _last(
+                    [
+                        item
+                        for item in _row_of(mine, by, who)
+                        if item.kind == "email" and item.at < end and not item.author_members
+                    ]
+                ),
             }
             for who in ids
             if by != "member" or member in (None, who)

@@ -102,28 +102,35 @@ def last_day_in(value: str, timezone: str) -> Markup:
 def span(item: Mapping[str, Any], timezone: str) -> Markup:
     """When an item is: a moment, or from when to when, or which days; a dash for a time that nobody can read."""
     found = Span.of(item, ZoneInfo(timezone))
-    if found is None or (found.end is None and not found.all_day):
+    if found is None:
+        return moment(None, timezone)
+    if found.all_day:
+        text = _days_of(found.start.date(), found.last_day)
+    elif found.end is not None:
+        text = _times_of(found.start, found.end, found.last_day)
+    else:
         return moment(item["at"], timezone)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         found.start.date().isoformat() if found.all_day else found.start.isoformat(timespec="seconds"),
         f"{found.start:%A} {found.start.day} {found.start:%B %Y} {timezone}",
-        _days_of(found) if found.all_day else _times_of(found),
+        text,
     )
 
 
-def _days_of(found: Span) -> str:
-    first, last = found.start.date(), found.last_day
-    until = "" if last <= first else f" {_TO} {last.day} {last:%b %Y}"
-    return f"{first.day} {first:%b %Y}{until}, all day"
+def _days_of(first: date, last: date) -> str:
+    until = f"{_beginning(first, last)} {_TO} " if last > first else ""
+    return f"{until}{last.day} {last:%b %Y}, all day"
 
 
-def _times_of(found: Span) -> str:
-    text = f"{found.start.day} {found.start:%b %Y, %H:%M}"
-    if found.end is None:
-        return text
-    if found.last_day == found.start.date():
-        return f"{text}{_TO}{found.end:%H:%M}"
-    return f"{text} {_TO} {found.end.day} {found.end:%b %Y, %H:%M}"
+def _times_of(start: datetime, end: datetime, last_day: date) -> str:
+    if last_day == start.date():
+        return f"{start.day} {start:%b %Y, %H:%M}{_TO}{end:%H:%M}"
+    return f"{_beginning(start, end)}, {start:%H:%M} {_TO} {end.day} {end:%b %Y, %H:%M}"
+
+
+def _beginning(first: date, last: date) -> str:
+    """The day that begins a span; its year only where the end's differs."""
+    return f"{first.day} {first:%b}" + (f" {first:%Y}" if first.year != last.year else "")
 
 
 def _local(value: str, timezone: str) -> datetime:

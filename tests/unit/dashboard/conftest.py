@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from fake_impact import FakeImpact, FakeItem, FakeTenant
+from fake_impact import FakeImpact, FakeItem, FakeTenant, meeting
 from rapport.dashboard.app import create_app
 from rapport.store import Store, open_store
 from rapport.store.users import User
@@ -31,7 +31,7 @@ SignIn = Callable[[str], TestClient]
 
 
 def acme() -> FakeTenant:
-    """Two members, two customers, eight items over forty days; one is with both members and both customers."""
+    """Two members, two customers, eight mails over forty days, one with everybody; meetings held, planned and cancelled."""
     names = {
         "member": {"m1": "Anna", "m2": "Bo", "m3": "Quiet Colleague"},
         "customer": {"c1": "Kund", "c2": "Nord"},
@@ -61,6 +61,19 @@ def acme() -> FakeTenant:
         item(6, 29, "m2", "c1"),
         item(7, 30, "m1", "c1"),
         item(8, 40, "m2", "c1", "m2"),
+        meeting("held", NOW - timedelta(days=5), members=("m1", "m2"), declined=("m2",)),
+        meeting("cancelled", NOW - timedelta(days=4), cancelled=True),
+        meeting("coming", NOW + timedelta(days=3), members=("m1", "m2"), customers=("c2",)),
+        meeting(
+            "private",
+            NOW + timedelta(days=1),
+            members=("m2",),
+            private=True,
+            subject="",
+            location="",
+            thread="alone",
+            series="",
+        ),
     ]
     return FakeTenant(names, items)
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from fake_impact import FakeImpact, FakeItem
+from fake_impact import FakeImpact, FakeItem, meeting
 from rapport.dashboard.guard import CONTENT_SECURITY_POLICY
 from rapport.store import Store
 from rapport_core.errors import ConfigError, UnavailableError
@@ -18,6 +20,9 @@ from store_processes import HandClock
 
 SignIn = Callable[[str], TestClient]
 
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)  # as the clock of these tests stands
+MIDNIGHT = datetime(2026, 11, 22, 23, tzinfo=UTC)  # in Stockholm
+TO = "\N{EN DASH}"
 EVIL = "<script>alert(1)</script>\" onmouseover='x' {{ 7*7 }} \u202e&amp;"
 
 
@@ -25,6 +30,11 @@ def numbers_on(page: str) -> list[tuple[int, str]]:
     """Every number of a page that is a link to a list, with its address."""
     links = re.findall(r'<a href="(/items\?[^"]+)"[^>]*>([\d\s\u202f]+)</a>', page)
     return [(int(re.sub(r"\D", "", text)), html.unescape(address)) for address, text in links]
+
+
+def tiles_on(client: TestClient) -> list[tuple[int, str]]:
+    """The numbers above the table."""
+    return numbers_on(client.get("/").text.split("<tbody>")[0])
 
 
 def length_of(client: TestClient, address: str) -> int:
@@ -139,12 +149,126 @@ def test_a_member_sees_what_he_takes_part_in(sign_in: SignIn) -> None:
 
 
 def test_the_chart_adds_up_to_the_total(sign_in: SignIn) -> None:
-    """Each day of the window once; sent and received together are the emails of the board."""
+    """Each day of the window once; sent and received together are the emails of the board, and meetings its meetings."""
     for who in ("admin", "member"):
         client = sign_in(who)
         data = client.get("/chart.json?days=30").json()
         assert len(data["day"]) == len(set(data["day"])) == 30
-        assert sum(data["sent"]) + sum(data["received"]) == numbers_on(client.get("/").text)[0][0]
+        numbers = {address.partition("show=")[2]: number for number, address in tiles_on(client)}
+        assert sum(data["sent"]) + sum(data["received"]) == numbers["emails"]
+        assert sum(data["meetings"]) == numbers["meetings"] == 1
+
+
+@pytest.mark.parametrize("row", ["member=m1", "member=m2", "customer=c1", "customer=c2"])
+def test_the_chart_of_a_row_adds_up_to_its_list(sign_in: SignIn, row: str) -> None:
+    """A list of one member or customer has the chart of that row above it."""
+    client = sign_in("admin")
+    page = html.unescape(client.get(f"/items?days=30&show=emails&{row}").text)
+    address = re.search(r'data-address="(/chart\.json[^"]+)"', page)
+    assert address is not None
+    data = client.get(address[1]).json()
+    assert sum(data["sent"]) == length_of(client, f"/items?days=30&show=sent&{row}")
+    assert sum(data["received"]) == length_of(client, f"/items?days=30&show=received&{row}")
+    assert sum(data["meetings"]) == length_of(client, f"/items?days=30&show=meetings&{row}")
+
+
+def test_a_members_chart_of_a_colleague_is_refused(sign_in: SignIn) -> None:
+    assert sign_in("member").get("/chart.json?days=30&member=m2").status_code == 403
+
+
+def test_a_list_of_meetings_says_when_where_and_who(sign_in: SignIn) -> None:
+    """In the tenant's zone, from start to end; who declined is struck out."""
+    page = sign_in("admin").get("/items?days=30&show=meetings").text.replace(TO, "-")
+    assert "18 Nov 2026, 13:00-14:00" in page
+    assert "Room 4" in page
+    assert '<bdi class="chip">Anna</bdi>' in page
+    assert '<bdi class="chip declined" title="declined">Bo' in page
+    assert "cancelled" not in page
+
+
+def test_planned_meetings_stand_in_their_order_the_private_one_without_its_title(sign_in: SignIn) -> None:
+    page = sign_in("admin").get("/items?days=7&show=planned").text
+    assert "The next 7 days, today included" in page
+    assert page.index("Private meeting") < page.index("Meeting coming")
+    empty = sign_in("admin").get("/items?days=7&show=planned&until=2026-11-20").text
+    assert "Nothing is planned in these days" in empty
+
+
+def test_a_meetings_page_says_who_answered_what(sign_in: SignIn) -> None:
+    """When, where, who organises, every answer, who declined, and the other dates of its series."""
+    page = html.unescape(sign_in("admin").get("/items/meeting-held").text).replace(TO, "-")
+    assert "18 Nov 2026, 13:00-14:00" in page
+    answers = re.findall(r'<td class="answer (\w*)">([^<]*)</td>', page)
+    assert answers == [("accepted", "accepted"), ("", "no answer"), ("declined", "declined"), ("", "")]
+    assert re.findall(r'<tr><th scope="row">(\w+)', page) == ["Organiser", "Attendee", "Optional", "Room"]
+    assert "Bo declined, so it does not count in that row." in page
+    assert "your team or that side organises it" in page
+    assert 'href="/conversations/weekly">All dates of this series' in page
+    assert "written by" not in page
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "never"),
+    [
+        ("cancelled", "It was cancelled, so it is not counted.", "once in the row of each"),
+        ("coming", "It has not started yet", "cancelled"),
+        ("private", "It is private", "All dates of this series"),
+    ],
+)
+def test_a_meetings_page_says_why_it_is_not_counted(
+    sign_in: SignIn, name: str, said: str, never: str
+) -> None:
+    page = sign_in("admin").get(f"/items/meeting-{name}").text
+    assert said in page
+    assert never not in page
+    assert ("Private meeting" in page) == (name == "private")
+
+
+def test_a_rule_that_the_page_does_not_know_is_named(sign_in: SignIn, impact: FakeImpact) -> None:
+    """A newer processor may have written it."""
+    impact.tenants["acme"].items = [
+        meeting("odd", NOW - timedelta(days=1), rule="brand_new_rule", entries=({"kind": "x"},))
+    ]
+    page = sign_in("admin").get("/items/meeting-odd").text
+    assert "The rule “brand_new_rule” decided it." in page
+
+
+def test_a_series_lists_all_its_dates(sign_in: SignIn) -> None:
+    """Oldest first, under its newest title; cancelled and planned ones are marked."""
+    page = sign_in("admin").get("/conversations/weekly").text
+    assert "<h1><bdi>Meeting coming</bdi></h1>" in page
+    assert "3 dates of one series" in page
+    places = [page.index(text) for text in ("Meeting held", ">cancelled<", ">planned<")]
+    assert places == sorted(places)
+    assert page.count(">planned<") == page.count(">cancelled<") == 1
+    mine = sign_in("member").get("/conversations/weekly").text
+    assert "3 dates of one series" in mine
+
+
+@pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"ends": NOW.replace(hour=23, minute=30)}, "23 Nov, 13:00 - 24 Nov 2026, 00:30"),
+        ({"ends": NOW.replace(hour=23)}, "23 Nov 2026, 13:00-00:00"),
+        ({"ends": None}, "23 Nov 2026, 13:00<"),
+        ({"at": MIDNIGHT, "ends": MIDNIGHT + timedelta(days=1), "all_day": True}, "23 Nov 2026, all day"),
+        ({"at": MIDNIGHT, "ends": None, "all_day": True}, "23 Nov 2026, all day"),
+        (
+            {"at": MIDNIGHT, "ends": MIDNIGHT + timedelta(days=3), "all_day": True},
+            "23 Nov - 25 Nov 2026, all day",
+        ),
+        (
+            {"at": MIDNIGHT, "ends": MIDNIGHT + timedelta(days=40), "all_day": True},
+            "23 Nov 2026 - 1 Jan 2027, all day",
+        ),
+    ],
+)
+def test_a_meetings_time_is_written_as_people_say_it(
+    sign_in: SignIn, impact: FakeImpact, changes: dict[str, Any], shown: str
+) -> None:
+    """In the tenant's zone; an end at midnight belongs to the day before."""
+    impact.tenants["acme"].items = [replace(meeting("odd", NOW), **changes)]
+    assert shown in sign_in("admin").get("/items/meeting-odd").text.replace(TO, "-")
 
 
 def test_an_item_says_why_it_is_there(sign_in: SignIn) -> None:
@@ -164,7 +288,11 @@ def test_an_item_says_why_it_is_there(sign_in: SignIn) -> None:
         "/?by=customer",
         "/items?days=30&show=emails",
         "/items?days=30&show=conversations",
+        "/items?days=30&show=meetings",
+        "/items?days=30&show=planned",
         "/items/evil",
+        "/items/evil-meeting",
+        "/conversations/evil-series",
         "/conversations/evil%22%3E",
     ],
 )
@@ -192,6 +320,26 @@ def test_nothing_from_outside_becomes_markup(
             entries=({"kind": EVIL, "id": EVIL, "domain": EVIL},),
         )
     ]
+    tenant.items += [
+        meeting(
+            EVIL,
+            clock.now() + timedelta(days=days),
+            subject=EVIL,
+            thread="evil-series",
+            series=EVIL,
+            members=("m1", EVIL),
+            declined=(EVIL,),
+            customers=(EVIL,),
+            location=EVIL,
+            author=EVIL,
+            author_name=EVIL,
+            people=((EVIL, EVIL, EVIL, EVIL),),
+            rule=EVIL,
+            cancelled=days == 0,
+        )
+        for days in (-1, 0, 1)
+    ]
+    tenant.items[1] = replace(tenant.items[1], id="evil-meeting")
     answer = sign_in("admin").get(path)
     assert answer.status_code == 200
     assert "alert(1)" in answer.text
@@ -227,8 +375,11 @@ def test_pages_have_no_inline_script_or_style(sign_in: SignIn) -> None:
         "/",
         "/items?days=30",
         "/items?days=30&show=conversations",
+        "/items?days=30&show=meetings&member=m1",
         "/items/acme2",
+        "/items/meeting-held",
         "/conversations/thread1",
+        "/conversations/weekly",
         "/nothing",
         "/login",
     ):

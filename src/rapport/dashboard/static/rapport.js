@@ -27,7 +27,7 @@
     return {
       width: box.clientWidth,
       height,
-      padding: [8, 18, 0, 0],
+      padding: [8, 18, dated ? 0 : 8, 0],
       cursor: { y: false, points: { show: false }, drag: { x: false, y: false }, sync: { key: "days" } },
       scales: { x: { time: false, range: [-0.6, days.length - 0.4] }, y: { range: (_, __, most) => [0, Math.max(4, most * 1.08)] } },
       axes: [

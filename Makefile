@@ -4,6 +4,8 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Tests that start no services run beside each other, a file at a time.
+PARALLEL := -n logical --dist loadfile
 
 .PHONY: help setup demo test fast check format soak bench lock clean browser
 
@@ -25,10 +27,11 @@ demo: setup ## Run Rapport on a generated company, check every number, and open 
 	@$(BIN)/rapport demo
 
 test: setup check browser ## Run all tests (what CI runs)
-	@$(BIN)/python -m pytest -m "not soak"
+	@$(BIN)/python -m pytest $(PARALLEL) -m "not soak and not stack"
+	@$(BIN)/python -m pytest -m "stack and not soak"
 
 fast: $(READY) ## Run the tests that need no services
-	@$(BIN)/python -m pytest tests/unit tests/property tests/golden tests/contract -m "not soak and not stack"
+	@$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/property tests/golden tests/contract -m "not soak and not stack"
 
 check: $(READY) ## Lint, types, and which room may import which
 	@$(BIN)/ruff format --check .

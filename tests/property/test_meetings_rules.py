@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from itertools import permutations
+from typing import Any, Final
 
 import pytest
 
@@ -208,6 +209,14 @@ def test_an_event_without_uid_is_known_by_organizer_start_and_title() -> None:
     ]
 
 
+def test_events_without_uid_and_without_organizer_are_their_owners() -> None:
+    """Two people who have lunch at the same time do not meet."""
+    office = Office()
+    for member in ("ann", "bob"):
+        office.page(member, shown("1", event("", LATEST, XENA, title="Lunch")))
+    assert sorted(min(meeting.members) for meeting in office.meetings()) == ["ann", "bob"]
+
+
 # -- state ------------------------------------------------------------------------------------------------------
 
 
@@ -383,6 +392,39 @@ def test_a_member_without_a_copy_answers_in_the_copy_that_says_the_state() -> No
     assert (office.meeting().members, office.meeting().declined) == ({"ann", "bob"}, {"bob"})
 
 
+def test_a_stale_copy_says_nothing_of_anybodys_answer() -> None:
+    """Bob, who has no calendar, declined the time before; of the new one nobody has heard."""
+    office = Office()
+    old = event(
+        "u1",
+        LATEST,
+        "ann@acme.com",
+        attendee("bob@acme.com", "declined"),
+        organizer="eve@acme.com",
+        sequence=1,
+    )
+    new = event("u1", day(4, "10:00:00Z"), XENA, "bob@acme.com", organizer="eve@acme.com", sequence=2)
+    office.page("ann", shown("1", old))
+    assert office.meeting().rule == "internal"
+    office.page("eve", shown("1", new))
+    assert (office.meeting().members, office.meeting().declined) == ({"ann", "bob", "eve"}, set())
+
+
+@pytest.mark.parametrize(("removed", "declines"), [(None, True), (-2, True), (-4, False)])
+def test_of_two_calendars_of_a_member_the_newer_answers_unless_it_deleted_before(
+    removed: int | None, declines: bool
+) -> None:
+    """Deleting it after the start changes nothing; before the start the other one is left."""
+    office = Office()
+    start = day(-3, "10:00:00Z")
+    office.page("ann", shown("1", event("u1", start, organizer=XENA, updated=1)), connection="home-ann")
+    declined = event("u1", start, attendee("ann@acme.com", "declined"), organizer=XENA, updated=2)
+    office.page("ann", shown("1", declined))
+    if removed is not None:
+        office.page("ann", gone("1"), at=removed)
+    assert office.meeting().declined == ({"ann"} if declines else set())
+
+
 @pytest.mark.parametrize(
     ("answer", "removed", "declines"),
     [
@@ -442,6 +484,36 @@ def test_a_copy_that_is_shown_again_was_not_deleted() -> None:
     office.page("ann", shown("1", invitation(day(-3, "10:00:00Z"))), at=-4)
     meeting = office.meeting()
     assert (meeting.cancelled, meeting.members, meeting.declined) == (False, {"ann", "bob"}, set())
+
+
+SAID: Final = {
+    "removed before the start, and again after it": (["shown", "removed", "late"], "cancelled"),
+    "removed, restored, and removed after the start": (["shown", "removed", "shown", "late"], "takes place"),
+    "removed, restored, and removed before the start": (["shown", "late", "shown", "removed"], "cancelled"),
+    "removed after the start": (["shown", "late", "removed"], "takes place"),
+    "replaced, and then removed": (["shown", "replaced", "removed"], "forgotten"),
+    "removed, and then replaced": (["shown", "removed", "replaced"], "forgotten"),
+    "replaced, and shown again": (["replaced", "shown"], "takes place"),
+}
+
+
+@pytest.mark.parametrize(("words", "meant"), SAID.values(), ids=SAID)
+def test_words_on_one_event_mean_the_same_in_any_order(words: list[str], meant: str) -> None:
+    """An event is gone since that was said first after it was shown last; fetch numbers say what first and last are."""
+    one = event("u1", day(-3, "10:00:00Z"), "ann@acme.com", organizer=XENA)
+    changes = {
+        "shown": shown("1", one),
+        "removed": gone("1", day_ms(-4)),
+        "late": gone("1", day_ms(-2)),
+        "replaced": gone("1", op="replaced"),
+    }
+    for order in permutations(enumerate(words)):
+        office = Office()
+        for fetch, word in order:
+            office.page("ann", changes[word], fetch=fetch)
+            office.pipeline.run()
+        found = ["cancelled" if meeting.cancelled else "takes place" for meeting in office.meetings()]
+        assert found == ([] if meant == "forgotten" else [meant])
 
 
 def test_a_meeting_moved_behind_a_deletion_lets_the_member_decline() -> None:

@@ -147,7 +147,7 @@ def last_word(words: list[Word]) -> Word:
     if not absent:
         return words[-1]
     op = "replaced" if any(word.op == "replaced" for word in absent) else "removed"
-    return Word(words[-1].fetch, op, min(word.at for word in absent))
+    return Word(words[-1].fetch, op, absent[0].at)
 
 
 def copies_of(pages: Iterable[Said]) -> list[Copy]:
@@ -289,8 +289,7 @@ class NaiveMeetings:
 
     def organizer(self, state: Copy, copies: list[Copy]) -> str:
         """The organiser's address; where no copy names one, the owner of the copy that says the state organises."""
-        newest_first = [state, *sorted(copies, key=lambda copy: copy.age, reverse=True)]
-        named = (comparable(copy.event["organizer"]) for copy in newest_first)
+        named = (comparable(copy.event["organizer"]) for copy in [state, *newest_first(copies)])
         return next((address for address in named if address), "") or next(
             iter(self.addresses(state.member)), ""
         )
@@ -319,13 +318,21 @@ class NaiveMeetings:
         """From the member's own copy; one removed before the start without an answer declines."""
         own = [copy for copy in copies if copy.member == member]
         if not own:
-            return self.said_in(state.event, member, found.at)
+            return self.heard_of(member, found, [state, *newest_first(copies)])
         standing = [copy for copy in own if copy.removed_at is None or copy.removed_at >= found.at]
         newest = max(standing or own, key=lambda copy: copy.age).event
         said = self.said_in(newest, member, found.at) or newest["owner_response"]
         if said in ANSWERS:
             return said
         return "" if standing else "declined"
+
+    def heard_of(self, member: str, found: Meeting, copies: list[Copy]) -> str:
+        """The first copy that names a member says what it answered; stale ones say nothing of people."""
+        for copy in copies:
+            lines = [comparable(one["address"]) for one in copy.event["attendees"]]
+            if not is_stale(copy, copies[0]) and any(self.is_member(member, one, found.at) for one in lines):
+                return self.said_in(copy.event, member, found.at)
+        return ""
 
     def said_in(self, event: EventFields, member: str, at: int) -> str:
         """The answer that an event's list of attendees has of a member."""
@@ -335,6 +342,10 @@ class NaiveMeetings:
             if self.is_member(member, comparable(attendee["address"]), at)
         )
         return next((answer for answer in answers if answer in ANSWERS), "")
+
+
+def newest_first(copies: list[Copy]) -> list[Copy]:
+    return sorted(copies, key=lambda copy: copy.age, reverse=True)
 
 
 def is_stale(copy: Copy, state: Copy) -> bool:

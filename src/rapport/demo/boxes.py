@@ -11,6 +11,7 @@ import heapq
 import re
 import shutil
 from abc import ABC, abstractmethod
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -29,7 +30,11 @@ _MOVED: Final = 0.40
 
 
 class Box(ABC):
-    """One member's mailbox."""
+    """One member's mailbox; what is awkward about it is counted in `awkward`."""
+
+    def __init__(self, seed: str, awkward: Counter[str]) -> None:
+        self._rng = Random(f"mailbox {seed}")  # noqa: S311 - a story, not a secret
+        self._awkward = awkward
 
     @abstractmethod
     def add(self, mail: bytes, way: Way, *, late: bool = False) -> None:
@@ -49,11 +54,11 @@ class Mbox(Box):
     A `labelled` one is Gmail's export: one file for all, in which labels tell drafts, spam and trash.
     """
 
-    def __init__(self, path: Path, seed: str, *, labelled: bool = False) -> None:
+    def __init__(self, path: Path, seed: str, awkward: Counter[str], *, labelled: bool = False) -> None:
+        super().__init__(seed, awkward)
         self._labelled = labelled
         self._now = _MailFile(path)
         self._later = _MailFile(path.parent / LATER / path.name)
-        self._rng = Random(f"mailbox {seed}")  # noqa: S311 - a story, not a secret
         self._arrived = 0
         self._waiting: list[tuple[int, int, bytes]] = []
 
@@ -62,6 +67,7 @@ class Mbox(Box):
         if self._labelled:
             mail = self._rng.choice(_SENT_LABELS if way is Way.SENT else _LABELS) + mail
         if late:
+            self._awkward["arrived_in_second_round"] += 1
             self._later.write(mail)
             return
         self._arrived += 1
@@ -73,6 +79,7 @@ class Mbox(Box):
     def add_uncollected(self, mail: bytes) -> None:
         """Write a mail with a label that says that it is not to be collected, where there are labels."""
         if self._labelled:
+            self._awkward["draft_junk_or_trash"] += 1
             self._now.write(self._rng.choice(_UNCOLLECTED_LABELS) + mail)
 
     def close(self) -> None:
@@ -132,9 +139,9 @@ class Maildir(Box):
     of junk, trash and drafts never counts; what an owner takes out of them does.
     """
 
-    def __init__(self, path: Path, seed: str) -> None:
+    def __init__(self, path: Path, seed: str, awkward: Counter[str]) -> None:
+        super().__init__(seed, awkward)
         self._path = path
-        self._rng = Random(f"mailbox {seed}")  # noqa: S311 - a story, not a secret
         self._arrived = 0
         shutil.rmtree(path, ignore_errors=True)
         for folder in ("", *_COLLECTED, *_UNCOLLECTED):
@@ -147,6 +154,7 @@ class Maildir(Box):
         place = f".Sent/cur/{name}:2,S" if way is Way.SENT else self._place(name)
         fate = self._rng.random()
         if late or fate < _ARRIVES_LATER:
+            self._awkward["arrived_in_second_round"] += 1
             self._write(mail, f"{LATER}/{self._path.name}/{name}", place)
         elif fate < _MOVED:
             self._write(mail, *self._moved(name, place, fate))
@@ -155,6 +163,7 @@ class Maildir(Box):
 
     def add_uncollected(self, mail: bytes) -> None:
         """Put a mail where nothing is collected from."""
+        self._awkward["draft_junk_or_trash"] += 1
         name = self._name()
         flagged = f"{self._rng.choice(_COLLECTED)}/cur/{name}:2,{self._rng.choice(('DS', 'ST'))}"
         hidden = f"{self._rng.choice(_UNCOLLECTED)}/cur/{name}:2,S"
@@ -180,16 +189,18 @@ class Maildir(Box):
         """Where a mail is at first, and where later; nowhere when it is deleted."""
         stays = place.partition(":")[0].replace("new/", "cur/")
         fates = (
-            (0.14, place, f".Archive/cur/{name}:2,S"),
+            (0.14, "archived_between_rounds", place, f".Archive/cur/{name}:2,S"),
             # Some programs give a mail that they move a new name.
-            (0.18, place, f".Arkiv.&AMU-r/cur/{self._name()}:2,RS"),
-            (0.24, place, f".Trash/cur/{name}:2,S"),
-            (0.28, place, ""),
-            (0.31, place, f"{stays}:2,ST"),
-            (0.35, f"{self._rng.choice(('.Junk', '.Trash'))}/cur/{name}:2,", place),
-            (_MOVED, place, f"{stays}:2,FRS"),
+            (0.18, "archived_under_new_name", place, f".Arkiv.&AMU-r/cur/{self._name()}:2,RS"),
+            (0.24, "trashed_between_rounds", place, f".Trash/cur/{name}:2,S"),
+            (0.28, "deleted_between_rounds", place, ""),
+            (0.31, "trashed_between_rounds", place, f"{stays}:2,ST"),
+            (0.35, "taken_out_of_junk", f"{self._rng.choice(('.Junk', '.Trash'))}/cur/{name}:2,", place),
+            (_MOVED, "read_between_rounds", place, f"{stays}:2,FRS"),
         )
-        return next((first, later) for limit, first, later in fates if fate < limit)
+        what, first, later = next(rest for limit, *rest in fates if fate < limit)
+        self._awkward[what] += 1
+        return first, later
 
     def _write(self, mail: bytes, first: str, later: str | None = None) -> None:
         here = f"{LATER}/" if first.startswith(f"{LATER}/") else ""

@@ -87,8 +87,7 @@ def generate(
         match_by: the tenant's setting, which the truth follows.
         tenant: id of the company in its directory.
         in_two_rounds: give some members a Maildir with folders or an export with labels, with drafts, junk and trash
-            in them that never count, and keep part of the mail and every move between
-            folders for `GeneratedCompany.later`.
+            in them that never count, and keep part of the mail and every move for `GeneratedCompany.later`.
         compress: write `.mbox.gz`.
         keep_message_ids: keep every Message-ID too, for comparing conversations one by one.
         progress: called with the number of copies written so far, once per letter.
@@ -115,7 +114,8 @@ def generate(
         if observe is not None:
             observe(letter)
     shelf.close()
-    return GeneratedCompany(company, truth, directory, first, shelf.paths, late, story.awkward, now, ids)
+    awkward = story.awkward + shelf.awkward
+    return GeneratedCompany(company, truth, directory, first, shelf.paths, late, awkward, now, ids)
 
 
 def _late_mailboxes(company: Company) -> frozenset[str]:
@@ -138,6 +138,7 @@ class _Shelf:
         self._rng = Random(f"later {seed}")  # noqa: S311 - a story, not a secret
         self._in_two_rounds = in_two_rounds
         self._whole = _late_mailboxes(company)
+        self.awkward: Counter[str] = Counter()
         self.paths: dict[str, Path] = {}
         self._boxes: list[Box] = []
         for member in company.members:
@@ -145,11 +146,11 @@ class _Shelf:
             box: Box
             if in_two_rounds and _has_folders(member.index):
                 self.paths[name] = folder / name
-                box = Maildir(folder / name, f"{seed} {name}")
+                box = Maildir(folder / name, f"{seed} {name}", self.awkward)
             else:
                 self.paths[name] = folder / f"{name}.mbox{'.gz' if compress else ''}"
                 labelled = in_two_rounds and member.index % 8 == 3
-                box = Mbox(self.paths[name], f"{seed} {name}", labelled=labelled)
+                box = Mbox(self.paths[name], f"{seed} {name}", self.awkward, labelled=labelled)
             self._boxes.append(box)
 
     def put(self, letter: Letter, copies: int) -> None:

@@ -45,7 +45,7 @@ def header_text(text: str, variety: int, *, faithful: bool = True) -> str:
     Args:
         text: what is to be read.
         variety: any number.
-        faithful: False allows a wrong charset label, so that nobody can read the text.
+        faithful: False allows a wrong charset label, or none, so that readers may differ over the text.
     """
     if text.isascii():
         # Folded in the middle now and then.
@@ -53,7 +53,7 @@ def header_text(text: str, variety: int, *, faithful: bool = True) -> str:
     style = variety % 8
     if style == 0:
         return text
-    if style == 1:
+    if style == 1 and not faithful:
         return raw_latin(text)
     if style == 2:
         return _split_words(text)

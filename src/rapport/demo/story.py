@@ -65,7 +65,26 @@ class Story:
             for told in (letter, letter.stray):
                 if told is not None:
                     done += len(told.copies)
+                    self._notice(told)
                     yield told
+
+    def _notice(self, letter: Letter) -> None:
+        """Count what is awkward about a letter without anybody having made it so on purpose."""
+        company, named = self.company, [(m.person, m.address) for m in letter.named]
+        contacts = [company.contacts_of(*who) for who in named]
+        noticed = {
+            "ambiguous_contact": any(len(several) > 1 for several in contacts),
+            "ambiguous_customer": any(len(company.customers_of(*who)) > 1 for who in named),
+            "contact_created_late": any(not company.late_contacts.isdisjoint(some) for some in contacts),
+            "alias_added_late": any(address in company.late_aliases for _, address in named),
+            "subject_beyond_ascii": not letter.subject.isascii(),
+            "domain_beyond_ascii": any(not m.written.isascii() for m in letter.named),
+            "author_rewritten_by_list": any(copy.munged for copy in letter.copies),
+            "author_hidden_by_list": any(copy.author_hidden for copy in letter.copies),
+            "owner_not_named": any(copy.way is Way.HIDDEN for copy in letter.copies),
+            letter.nature: letter.nature != "human",
+        }
+        self.awkward.update(what for what, is_so in noticed.items() if is_so)
 
     def _plots(self) -> list[tuple[Callable[[], Letter], int]]:
         return [

@@ -101,14 +101,18 @@ def test_directory_names_everybody_once(tmp_path: Path) -> None:
 
 def test_every_awkward_thing_happens(tmp_path: Path) -> None:
     """The default company holds each awkwardness that the demo promises."""
-    made = generate(tmp_path, seed=11, now=NOW, size=CompanySize(copies=20_000))
+    made = generate(tmp_path, seed=11, now=NOW, size=CompanySize(copies=20_000), in_two_rounds=True)
     assert {
         "through_group", "internal", "private", "unknown_sender", "public_list", "skewed", "future", "dateless",
         "dateless_copy", "ancient", "no_message_id", "id_resent", "id_reused_by_answer", "id_replaced_by_provider",
         "joins_two_threads", "answers_unseen", "references_truncated", "references_on_first", "in_reply_to_bare",
         "in_reply_to_only", "in_reply_to_two", "in_reply_to_free_form", "in_reply_to_yes", "reply_without_references",
         "first_reference_only", "twice_in_one_mailbox", "forwarded_inside", "ancient_copy", "one_id_for_all",
-        "shared_mailbox",
+        "shared_mailbox", "ambiguous_contact", "contact_created_late", "alias_added_late", "subject_beyond_ascii",
+        "domain_beyond_ascii", "author_rewritten_by_list", "author_hidden_by_list", "owner_not_named", "bulk",
+        "auto_reply", "calendar_notice", "bounce", "arrived_in_second_round", "archived_between_rounds",
+        "archived_under_new_name", "trashed_between_rounds", "deleted_between_rounds", "taken_out_of_junk",
+        "read_between_rounds", "draft_junk_or_trash",
     } <= set(made.awkward)  # fmt: skip
     assert {"counted", "no_customer", "excluded", "unknown_sender", "no_date", "class_bulk", "class_auto_reply",
             "class_calendar_notice", "class_bounce"} == set(made.truth.reasons)  # fmt: skip

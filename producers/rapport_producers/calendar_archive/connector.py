@@ -150,6 +150,7 @@ class _Run:
         self._outcome = Outcome(total=archive.total)
         self._damaged: list[str] = []
         self._unreadable = 0
+        self._calendars = 0
         self._unfinished = _Seen().to_json()
 
     def all(self) -> Outcome:
@@ -158,7 +159,7 @@ class _Run:
         with Shelf() as shelf:
             self._find(shelf)
             outcome.messages = shelf.has_messages()
-            if not outcome.messages and not self._damaged:
+            if self._calendars and not outcome.messages and not self._damaged:
                 window = self._window
                 self._listing = self.session.begin_listing(window.begin, window.end, self._unfinished)
             for number, group in enumerate(shelf.groups()):
@@ -218,6 +219,7 @@ class _Run:
                 f"{file.path} is no calendar: there is no BEGIN:VCALENDAR in it; "
                 "export the calendar as iCalendar (.ics) in UTF-8"
             )
+        self._calendars += scanner.calendars
         self._outcome.others += scanner.others
         if scanner.cut:
             self._damaged.append(file.inside or self._archive.name)

@@ -6,15 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from icalendar.parser import Contentline
-from icalendar.prop import vText
+from icalendar.parser import Contentline, unescape_backslash
 
 from rapport_producers.archive.mime import clean
 
 _NAME = re.compile(r"[ \t]*([A-Za-z0-9-]+)")
 _PLAIN = re.compile(r"[ \t]*([A-Za-z0-9-]+)[ \t]*:(.*)\Z", re.DOTALL)
 _PARAMETER = re.compile(r";([A-Za-z0-9-]+)=(?:\"([^\"\\^]*)\"|([^\",;:\\^]*))(?=[;:])")
-_TIME = re.compile(r"[ \t]*([A-Za-z0-9-]+)(;.*)?:([^:]*)\Z", re.DOTALL)
+_TIME = re.compile(r"[ \t]*([A-Za-z0-9-]+)[ \t]*(;.*)?:([^:]*)\Z", re.DOTALL)
 _TZID = re.compile(r";[ \t]*TZID[ \t]*=[ \t]*(\"[^\"]*\"|[^;\"]*)", re.IGNORECASE)
 _VALUE_TYPE = re.compile(r";[ \t]*VALUE[ \t]*=[ \t]*\"?([A-Za-z-]+)", re.IGNORECASE)
 _RANGE = re.compile(r";[ \t]*RANGE[ \t]*=[ \t]*\"?THISANDFUTURE", re.IGNORECASE)
@@ -58,7 +57,7 @@ class Properties:
     def text(self, name: str) -> str:
         """The first value as a person reads it: escapes undone, control characters and line ends as spaces."""
         found = self.first(name)
-        return clean(vText.from_ical(found.value)).strip() if found else ""
+        return clean(unescape_backslash(found.value)).strip() if found else ""
 
 
 def text_of(line: bytes) -> str:

@@ -26,6 +26,9 @@ _HEAD = frozenset({b"METHOD", b"X-WR-TIMEZONE"})
 _BORDER = re.compile(rb"(BEGIN|END)[ \t]*:[ \t]*([^\s:;]*)[ \t]*\Z", re.IGNORECASE)
 _NAME = re.compile(rb"[ \t]*([A-Za-z0-9-]+)")
 _CALENDAR, _EVENT, _ZONE = b"VCALENDAR", b"VEVENT", b"VTIMEZONE"
+_KNOWN = frozenset(
+    {_CALENDAR, _EVENT, _ZONE, b"VTODO", b"VJOURNAL", b"VFREEBUSY", b"VAVAILABILITY", b"AVAILABLE", b"VALARM"}
+)
 
 
 @dataclass(slots=True)
@@ -68,7 +71,8 @@ class Scanner:
     """One scan of one stream.
 
     Attributes:
-        components: whether anything in it is iCalendar at all.
+        components: how many components are iCalendar's; without one the stream is something else.
+        calendars: how many of them are calendars, or events, which may stand alone.
         cut: it ended inside of a calendar or event, or is damaged.
         others: components that are no events: tasks, journals, free/busy, availability.
     """
@@ -79,6 +83,7 @@ class Scanner:
         self._event: RawEvent | None = None
         self._calendar = RawCalendar(first_calendar)
         self.components = 0
+        self.calendars = 0
         self.cut = False
         self.others = 0
 
@@ -116,7 +121,8 @@ class Scanner:
             self._calendar.take_zone(line.text)
         elif self._event is None and self._open in ([], [_CALENDAR]):
             self.others += 1
-        self.components += 1
+        self.components += name in _KNOWN
+        self.calendars += name in {_CALENDAR, _EVENT}
         self._open.append(name)
 
     def _end(self, name: bytes, line: Line) -> Iterator[RawEvent | RawCalendar]:

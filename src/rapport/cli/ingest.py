@@ -221,19 +221,19 @@ def calendar_summary(name: str, outcome: calendars.Outcome) -> str:
     """The line that says what a run over a calendar did."""
     if outcome.untouched:
         return f"{name}: already ingested {outcome.read:,} events; nothing new"
-    parts = [
-        f"{outcome.read:,} events read",
-        f"{outcome.published:,} meetings published",
-        f"{outcome.dead:,} dead-lettered",
-    ]
+    done = f"{outcome.published:,} meetings published, {outcome.dead:,} dead-lettered"
+    lines = [f"{name}: {outcome.read:,} events read, {done}"]
+    besides = []
     if outcome.removed:
-        parts.append(f"{outcome.removed:,} taken out of their series")
+        besides.append(f"{outcome.removed:,} taken out of their series")
     if outcome.others:
-        parts.append(f"{outcome.others:,} tasks and other entries left out")
-    line = f"{name}: {', '.join(parts)}"
-    if outcome.messages or outcome.compared:
-        return line
-    return f"{line}\nWhat it no longer holds stays counted, because a part of it could not be read (rapport dlq list)."
+        besides.append(f"{outcome.others:,} tasks and other entries left out")
+    if besides:
+        lines.append(f"  {', '.join(besides)}")
+    if outcome.dead and not outcome.messages:
+        lines.append("  some events could not be read (see `rapport dlq list`), so what is missing")
+        lines.append("  from this calendar since the last time stays counted")
+    return "\n".join(lines)
 
 
 def summary(name: str, outcome: Outcome) -> str:

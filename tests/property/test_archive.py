@@ -84,7 +84,7 @@ def test_any_bytes_become_a_record_or_poison(data: bytes) -> None:
         fields = mail_text(data).fields(len(data), "inbox")
     except PoisonError:
         return
-    change = {"op": "upsert", "provider_id": "x", "mail": fields}
+    change = {"op": "upsert", "provider_id": "x", "mail": fields, "event": None, "at": None}
     assert decode_body("page_body", encode_body("page_body", {"changes": [change]}))["changes"] == [change]
     assert fields["headers"] in data
     assert len(fields["preview"]) <= 200

@@ -22,7 +22,13 @@ from rapport_processors.model import Message
 from rapport_schemas.records import DirectoryEntry, Entry
 
 T = TypeVar("T")
-EVERY_RULE: Final = [value for name, value in vars(Rule).items() if name.isupper()]
+OF_MEETINGS: Final = {
+    Rule.SYNC_UNKNOWN_ORGANIZER,
+    Rule.UNKNOWN_ORGANIZER,
+    Rule.NOT_A_MEETING,
+    Rule.PRIVATE_MEETING,
+}
+EVERY_RULE: Final = {value for name, value in vars(Rule).items() if name.isupper()} - OF_MEETINGS
 ADDRESSES = (
     "anna@acme.com",
     "anna+x@acme.com",
@@ -145,7 +151,7 @@ def test_decide_agrees_with_a_plain_reading_of_the_contract(seed: int) -> None:
 
 
 def test_the_oracle_is_asked_about_every_rule() -> None:
-    """Two thousand fixed cases meet each rule often, so that agreement means something."""
+    """Two thousand fixed cases meet each rule for mail often, so that agreement means something."""
     met = Counter(check_against_the_oracle(Case(seed)) for seed in range(2000))
     assert min(met[rule] for rule in EVERY_RULE) >= 10, met
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from rapport.demo import words
-from rapport.demo.company import EXCLUDED_DOMAIN, HOLDING_DOMAIN, OWN_DOMAIN, Company, Kind, Person
+from rapport.demo.company import BELOW, EXCLUDED_DOMAIN, HOLDING_DOMAIN, OWN_DOMAIN, Company, Kind, Person
 from rapport.demo.letter import Mention
 from rapport.demo.pen import Pen
 
@@ -64,18 +64,27 @@ class Casting:
         if 0.30 < chance < 0.34:
             cc.append(self.contact())
         if 0.34 < chance < 0.355:
-            cc.append(self.outsider(EXCLUDED_DOMAIN))
+            cc.append(self.outsider(self._rng.choice((EXCLUDED_DOMAIN, f"kontor.{EXCLUDED_DOMAIN}"))))
         if 0.355 < chance < 0.375:
             cc.append(self.outsider(HOLDING_DOMAIN, kind=Kind.COLLEAGUE))
         if 0.375 < chance < 0.40:
             cc.extend(self.member() for _ in range(4))
         if 0.40 < chance < 0.44:
-            cc.append(self.outsider(self.domain_of(contact.person.customer), contact.person.customer))
+            cc.append(self.unlisted(contact.person.customer))
         return cc
 
     def domain_of(self, customer: int) -> str:
         """A customer's first domain."""
         return self._company.customers[customer].domains[0]
+
+    def unlisted(self, customer: int) -> Mention:
+        """Somebody at a customer, or below its domain, whom the directory does not know."""
+        domain = self.domain_of(customer)
+        return self.outsider(self._rng.choice((domain, domain, BELOW + domain)), customer)
+
+    def lookalike(self, customer: int) -> Mention:
+        """Somebody at a domain that only ends with the letters of a customer's."""
+        return self.outsider(f"not{self.domain_of(customer)}")
 
     def blind(self, contact: Mention) -> list[Mention]:
         """Rarely somebody who gets a blind copy."""

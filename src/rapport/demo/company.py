@@ -23,6 +23,9 @@ OWN_DOMAIN: Final = "acme.example"
 SUBSIDIARY_DOMAIN: Final = "acme-labs.example"
 HOLDING_DOMAIN: Final = "acme-holding.example"
 EXCLUDED_DOMAIN: Final = "advokat.example"
+BELOW: Final = "mx."
+"""In front of a customer's domain: a subdomain, which belongs to the customer too."""
+
 SHARED_BOX: Final = "desk"
 _LATE_CUSTOMER: Final = 4
 _LATE_ALIAS: Final = 3
@@ -132,7 +135,7 @@ class Company:
             return tuple({self.contacts[index].customer for index in self.contacts_of(person, address)})
         if person.kind not in (Kind.CONTACT, Kind.OUTSIDER):
             return ()
-        return self.domains.get(address.rpartition("@")[2], ())
+        return self.domains.get(address.rpartition("@")[2].removeprefix(BELOW), ())
 
     def first_directory(self) -> dict[str, Any]:
         """The directory as it is before the mail comes: the late customer, contacts and alias are not in it yet."""

@@ -194,9 +194,9 @@ class Story:
         """Nobody knows the author, although a member and a contact are both named."""
         contact, chance = self._casting.contact(), self._rng.random()
         if chance < 0.5:
-            author = self._casting.outsider(
-                self._casting.domain_of(contact.person.customer), contact.person.customer
-            )
+            author = self._casting.unlisted(contact.person.customer)
+        elif chance < 0.65:
+            author = self._casting.lookalike(contact.person.customer)
         elif chance < 0.8:
             author = self._casting.outsider("partner.example")
         else:

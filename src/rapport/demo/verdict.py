@@ -87,6 +87,5 @@ def is_excluded(named: list[Mention], members: set[int], contacts: set[int], com
     member, contact = company.excluded_pair
     if member in members and contact in contacts:
         return True
-    return any(
-        m.address in company.excluded_addresses or m.address.endswith(f"@{EXCLUDED_DOMAIN}") for m in named
-    )
+    below = (f"@{EXCLUDED_DOMAIN}", f".{EXCLUDED_DOMAIN}")
+    return any(m.address in company.excluded_addresses or m.address.endswith(below) for m in named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -10,24 +11,29 @@ from typing import Any
 import pytest
 
 from rapport.demo import truth as truth_module
-from rapport.demo.company import CompanySize
-from rapport.demo.compare import compare_counts
+from rapport.demo.appointment import Occasion
+from rapport.demo.attendance import Attendance, attend
+from rapport.demo.calendars import write_calendars
+from rapport.demo.company import Company, CompanySize
+from rapport.demo.compare import Comparison, compare_counts, compare_days
 from rapport.demo.letter import Letter, Way
 from rapport.demo.mailboxes import GeneratedCompany, generate
-from rapport.demo.truth import Window
+from rapport.demo.truth import Truth, Window
 from rapport.demo.verdict import Verdict, judge
+from rapport.demo.whole import make_company
 
 NOW = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
-SIZE = CompanySize(members=10, customers=15, contacts=60, copies=3_000)
+SIZE = CompanySize(members=10, customers=15, contacts=60, copies=3_000, meetings=900)
+BY = ("member", "customer", "contact")
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> GeneratedCompany:
-    return generate(tmp_path_factory.mktemp("demo"), seed=4, now=NOW, size=SIZE)
+    return _again(tmp_path_factory.mktemp("demo"))
 
 
 def _again(folder: Path) -> GeneratedCompany:
-    return generate(folder, seed=4, now=NOW, size=SIZE)
+    return make_company(folder, seed=4, now=NOW, size=SIZE).mail
 
 
 @pytest.mark.parametrize("by", ["member", "customer", "contact"])
@@ -56,9 +62,10 @@ def test_days_add_up_to_their_window(made: GeneratedCompany) -> None:
 
 
 def test_silent_contacts_have_rows_of_nothing(made: GeneratedCompany) -> None:
-    """A contact that was created without mail stands there with zeros and no times."""
+    """A contact that was created without mail and meetings stands there with zeros and no times."""
     last = made.truth.counts("contact", 183, None, NOW)["rows"][-1]
-    assert (last["emails"], last["last_interaction"], last["last_email_reply"]) == (0, None, None)
+    assert (last["emails"], last["meetings"], last["planned"]) == (0, 0, 0)
+    assert (last["last_interaction"], last["last_email_reply"]) == (None, None)
 
 
 def test_a_reply_is_never_later_than_the_last_interaction(made: GeneratedCompany) -> None:
@@ -76,6 +83,36 @@ def test_windows_are_calendar_days_of_the_tenant() -> None:
     assert window.before == int(NOW.timestamp())
     past = Window.of(1, date(2026, 10, 25), NOW)
     assert past.before - past.since == 25 * 3600
+
+
+@pytest.mark.parametrize("by", BY)
+def test_days_and_the_window_agree(made: GeneratedCompany, by: str) -> None:
+    """The numbers of the days of a window are the window's, in total and in every row."""
+    counts, days = made.truth.counts(by, 90, None, NOW), made.truth.daily(by, 90, None, NOW)
+    for key, numbers in (("", counts["total"]), *((row["id"], row) for row in counts["rows"])):
+        for name in ("emails", "sent", "received", "meetings"):
+            assert sum(rows.get(key, {}).get(name, 0) for rows in days.values()) == numbers[name]
+
+
+def test_started_meetings_are_not_planned_and_planned_ones_not_started(made: GeneratedCompany) -> None:
+    """Every counted meeting of the story is either before now, or planned, and no window holds both."""
+    far = made.truth.counts("member", 365, None, NOW)["total"]
+    assert far["meetings"] + far["planned"] == made.truth.meeting_reasons["counted"]
+    assert min(far["meetings"], far["planned"]) > 50
+    past = made.truth.counts("member", 30, NOW.date() - timedelta(days=1), NOW)
+    assert past["total"]["planned"] == 0 < past["total"]["meetings"]
+
+
+def test_planned_meetings_begin_now_and_end_with_the_last_day() -> None:
+    """One day: until midnight in the company's zone; with an end, until the end of that day, and never in the past."""
+    assert Window.ahead(1, None, NOW) == Window(int(NOW.timestamp()), _second(2026, 11, 23, 23))
+    assert Window.ahead(30, date(2026, 11, 24), NOW).before == _second(2026, 11, 24, 23)
+    past = Window.ahead(30, date(2026, 11, 20), NOW)
+    assert past.before == past.since
+
+
+def _second(year: int, month: int, day: int, hour: int) -> int:
+    return int(datetime(year, month, day, hour, tzinfo=UTC).timestamp())
 
 
 def _break_by_one(counts: dict[str, Any]) -> None:
@@ -108,8 +145,27 @@ def _row_twice(counts: dict[str, Any]) -> None:
     counts["rows"].append(counts["rows"][0])
 
 
+def _break_planned(counts: dict[str, Any]) -> None:
+    counts["rows"][1]["planned"] += 1
+
+
+def _break_meetings(counts: dict[str, Any]) -> None:
+    counts["total"]["meetings"] -= 1
+
+
 @pytest.mark.parametrize(
-    "breaking", [_break_by_one, _break_total, _break_time, _lose_time, _lose_row, _swap_ids, _row_twice]
+    "breaking",
+    [
+        _break_by_one,
+        _break_total,
+        _break_time,
+        _lose_time,
+        _lose_row,
+        _swap_ids,
+        _row_twice,
+        _break_planned,
+        _break_meetings,
+    ],
 )
 def test_any_wrong_cell_is_reported(made: GeneratedCompany, breaking: Any) -> None:
     """One cell, one row or one time that is off is a difference, in words that name where."""
@@ -132,6 +188,39 @@ def test_difference_reads_as_a_sentence(made: GeneratedCompany) -> None:
     assert compare_counts(expected, actual, "by member, 30 days").differences == [
         f"by member, 30 days, {name} (m0): sent is {sent + 2}, expected {sent}"
     ]
+
+
+def test_difference_of_a_day_reads_as_a_sentence(made: GeneratedCompany) -> None:
+    """Day, row, cell, what is there and what should be; a day or row that one side lacks counts as nothing."""
+    expected = made.truth.daily("customer", 30, None, NOW)
+    day, rows = next((day, rows) for day, rows in expected.items() if len(rows) > 2)
+    row, lost = sorted(rows)[1:3]
+    numbers: dict[str, dict[str, Any]] = copy.deepcopy(expected)
+    there = numbers[day][row].get("meetings", 0)
+    numbers[day][row]["meetings"] = there + 1
+    del numbers[day][lost]
+    result = compare_days(expected, _as_daily(numbers), "by customer")
+    assert f"by customer, {day}, {row}: meetings is {there + 1}, expected {there}" in result.differences
+    assert any(line.startswith(f"by customer, {day}, {lost}: ") for line in result.differences)
+    assert compare_days(expected, _as_daily(expected), "by customer").equal
+
+
+def _as_daily(numbers: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """As `daily` gives them, with the days before that were empty."""
+    nothing = dict.fromkeys(("emails", "sent", "received", "meetings"), 0)
+    return {
+        "days": [
+            {"day": "2020-01-01", "total": nothing, "rows": []},
+            *(
+                {
+                    "day": day,
+                    "total": nothing | rows[""],
+                    "rows": [{"id": key, **nothing, **found} for key, found in rows.items() if key],
+                }
+                for day, rows in numbers.items()
+            ),
+        ]
+    }
 
 
 def test_times_compare_as_instants_and_idle_rows_may_be_left_out(made: GeneratedCompany) -> None:
@@ -193,6 +282,88 @@ def test_a_truth_that_breaks_a_rule_is_noticed(
         for by in ("member", "customer", "contact")
     ]
     assert any(found)
+
+
+def _a_meeting_more(occasion: Occasion) -> Occasion:
+    return replace(occasion, cancelled=False)
+
+
+def _everybody_comes(occasion: Occasion) -> Occasion:
+    return replace(occasion, declined=frozenset())
+
+
+def _a_day_later(occasion: Occasion) -> Occasion:
+    return replace(occasion, start=occasion.start + 86_400)
+
+
+def _a_second_later(occasion: Occasion) -> Occasion:
+    return replace(occasion, start=occasion.start + 1)
+
+
+def _holders_do_not_count(occasion: Occasion) -> Occasion:
+    return replace(occasion, holders=frozenset())
+
+
+def _everything_is_over(occasion: Occasion) -> Occasion:
+    return replace(occasion, start=min(occasion.start, int(NOW.timestamp()) - 1))
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        _a_meeting_more,
+        _everybody_comes,
+        _a_day_later,
+        _a_second_later,
+        _holders_do_not_count,
+        _everything_is_over,
+    ],
+)
+def test_a_truth_that_lies_about_meetings_is_noticed(
+    made: GeneratedCompany, lie: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled, declined, moved by a day or a second, held, planned: whoever believes something else differs."""
+    learn = Truth.learn_meeting
+    monkeypatch.setattr(Truth, "learn_meeting", lambda self, occasion: learn(self, lie(occasion)))
+    assert _differences(made.truth, _met_again(made, tmp_path))
+
+
+def test_a_truth_that_forgets_late_contacts_is_noticed(
+    made: GeneratedCompany, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever leaves out the contacts that the directory got only later differs."""
+
+    def early(occasion: Occasion, company: Company) -> Attendance:
+        found = attend(occasion, company)
+        return replace(found, contacts=tuple(c for c in found.contacts if c not in company.late_contacts))
+
+    monkeypatch.setattr(truth_module, "attend", early)
+    assert _differences(made.truth, _met_again(made, tmp_path))
+
+
+def test_the_same_meetings_told_again_differ_in_nothing(made: GeneratedCompany, tmp_path: Path) -> None:
+    """The comparison that notices each lie finds nothing where there is none."""
+    assert _differences(made.truth, _met_again(made, tmp_path)) == []
+
+
+def _met_again(made: GeneratedCompany, folder: Path) -> Truth:
+    """The truth with its mail as it is and the meetings told once more."""
+    truth = copy.copy(made.truth)
+    nothing = Truth(made.company, made.truth.threads)
+    for name in ("meetings", "meeting_reasons", "_starts", "_present", "_present_ends"):
+        setattr(truth, name, getattr(nothing, name))
+    write_calendars(folder, made.company, truth, seed=4, now=made.now)
+    return truth
+
+
+def _differences(expected: Truth, actual: Truth) -> list[str]:
+    found = Comparison()
+    for by in BY:
+        wanted, told = (truth.counts(by, 30, None, NOW) for truth in (expected, actual))
+        found.add(compare_counts(wanted, told, by))
+        days_told = _as_daily(actual.daily(by, 183, None, NOW))
+        found.add(compare_days(expected.daily(by, 183, None, NOW), days_told, by))
+    return found.differences
 
 
 def test_list_copies_alone_make_no_participation(made: GeneratedCompany, tmp_path: Path) -> None:

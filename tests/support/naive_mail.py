@@ -1,7 +1,7 @@
 """What mail says, read naively: the first half of `naive_pipeline`. Slow, in memory, standard library only.
 
 Written from `contract.md` parts 3, 4, 6 and 7, sharing no line with the processors and none with the story. It knows
-archives only: no provider time, no folders, no provider conversations, one generation, default settings and `match_by`.
+archives only: no provider time, no provider conversations, of folders and labels what is never collected, one generation, default settings and `match_by`.
 """
 
 from __future__ import annotations
@@ -66,10 +66,15 @@ def _mbox(path: Path) -> Iterator[bytes]:
 
 def _maildir(path: Path) -> Iterator[bytes]:
     for file in sorted(path.rglob("*")):
-        folder, flags = str(file.relative_to(path)).lower(), file.name.rpartition(":2,")[2]
-        never = re.search(r"trash|junk|drafts", folder) or (":2," in file.name and set(flags) & {"D", "T"})
-        if file.is_file() and not never:
+        if file.is_file() and not _is_hidden(str(file.relative_to(path))):
             yield file.read_bytes()
+
+
+def _is_hidden(place: str) -> bool:
+    """Whether a file of a Maildir is a draft, junk or trash, by folder or flag."""
+    folder, _, name = place.rpartition("/")
+    _, flagged, flags = name.rpartition(":2,")
+    return bool(re.search(r"trash|junk|drafts", folder.lower()) or (flagged and set(flags) & {"D", "T"}))
 
 
 @lru_cache(maxsize=10_000)

@@ -159,7 +159,7 @@ class _Shelf:
         for copy in letter.copies:
             box = self._boxes[copy.owner]
             box.add(self._rendered(letter, copy), copy.way, late=self._is_late(letter, copy, at_the_end))
-            if self._rng.random() < _UNCOLLECTED:
+            if self._in_two_rounds and self._rng.random() < _UNCOLLECTED:
                 # Nobody may ever see it: it is the same mail under another id.
                 box.add_uncollected(self._rendered(_unseen(letter), copy))
 

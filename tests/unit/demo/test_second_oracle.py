@@ -74,6 +74,20 @@ def test_mail_that_comes_late_and_moves_counts_once(tmp_path: Path, seed: int, m
     assert _differences(made, naive).differences == []
 
 
+@pytest.mark.parametrize("where", ["_is_hidden", "_left_out"])
+def test_drafts_junk_and_trash_would_be_noticed(
+    tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Collecting what a folder, a flag or a label keeps out changes some cell."""
+    size = CompanySize(members=12, customers=25, contacts=110, copies=1_800)
+    made = generate(tmp_path, seed=23, now=NOW, size=size, in_two_rounds=True)
+    monkeypatch.setattr(naive_mail, where, _never)
+    naive = NaivePipeline(made.directory, made.first_mailboxes)
+    made.later()
+    naive.collect(made.mailboxes)
+    assert _differences(made, naive).differences
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> GeneratedCompany:
     size = CompanySize(members=12, customers=25, contacts=110, copies=3_500)

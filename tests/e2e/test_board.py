@@ -17,9 +17,9 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 
 from local_stack import RunningStack
 from rapport.demo.company import OWN_DOMAIN, TENANT, CompanySize
-from rapport.demo.mailboxes import GeneratedCompany, generate
-from rapport.demo.steps import ingest_sources
-from rapport.demo.whole import Source
+from rapport.demo.steps import ingest_sources, load_directory
+from rapport.demo.whole import WholeCompany, make_company
+from rapport.waiting import wait_for_visible
 
 Run = Callable[..., Any]
 CHROMIUM: Final = shutil.which("chromium")
@@ -37,7 +37,7 @@ QUIET: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-SIZE: Final = CompanySize(members=5, customers=8, contacts=30, copies=800)
+SIZE: Final = CompanySize(members=5, customers=8, contacts=30, copies=800, meetings=200)
 DESKTOP: Final = (1280, 900)
 PHONE: Final = (390, 844)
 NUMBERS: Final = ("emails", "sent", "received", "conversations", "meetings", "planned")
@@ -82,28 +82,23 @@ class Visit:
 
 
 @pytest.fixture(scope="module")
-def company(instance: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> GeneratedCompany:
-    """A small company whose mail is all visible."""
-    made = generate(tmp_path_factory.mktemp("mailboxes"), seed=3, now=datetime.now(UTC), size=SIZE)
-    loaded = instance.rapport("directory", "load", str(made.directory), "--tenant", TENANT)
-    assert loaded.returncode == 0, loaded.stderr
-    sources = [Source(made.company.tenant, member, path) for member, path in made.mailboxes.items()]
-    ingest_sources(instance.settings, instance.endpoints, sources)
-    last = next(iter(made.mailboxes.items()))
-    waited = instance.rapport(
-        "ingest", "mbox", str(last[1]), "--tenant", TENANT, "--member", last[0], "--wait"
-    )
-    assert "nothing new" in waited.stdout, waited.stderr
+def company(instance: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> WholeCompany:
+    """A small company whose mail and meetings are all visible."""
+    folder = tmp_path_factory.mktemp("company")
+    made = make_company(folder, seed=3, now=datetime.now(UTC), size=SIZE, in_two_rounds=False)
+    load_directory(instance.endpoints, made.tenant, made.mail.directory)
+    ingest_sources(instance.settings, instance.endpoints, made.sources())
+    wait_for_visible(instance.settings, made.tenant, timeout_seconds=240)
     return made
 
 
 @pytest.fixture(scope="module")
-def logins(instance: RunningStack, company: GeneratedCompany) -> dict[str, Login]:
+def logins(instance: RunningStack, company: WholeCompany) -> dict[str, Login]:
     """One user of each role; the member is m1. The passwords are those that the command makes and prints."""
     found = {}
     for role in ("admin", "manager", "member"):
         email = f"{role}@{OWN_DOMAIN}"
-        named = ("--member", list(company.mailboxes)[1]) if role == "member" else ()
+        named = ("--member", list(company.mail.mailboxes)[1]) if role == "member" else ()
         added = instance.rapport("user", "add", email, "--tenant", TENANT, "--role", role, *named)
         password = re.search(r"^password: (\S+)", added.stdout, re.MULTILINE)
         assert password, added.stderr
@@ -238,6 +233,30 @@ def test_an_item_and_its_conversation_open(visit: Visiting, logins: dict[str, Lo
         here.page.wait_for_selector("#board")
 
 
+def test_a_meeting_and_its_series_open(
+    rapport: Run, visit: Visiting, logins: dict[str, Login], tmp_path: Path
+) -> None:
+    """From the number of planned meetings to one of a series, to all its dates."""
+    planned = rapport("items", "--tenant", TENANT, "--planned", "--days", 90, "--json")
+    assert planned
+    with visit(logins["admin"]) as here:
+        here.open("/?days=90")
+        here.page.locator("dl.tiles .tile", has_text="Planned").locator("a").click()
+        shown = [address.rpartition("/")[2] for address in _listed(here.page)]
+        assert shown == [item["id"] for item in planned]
+        here.page.screenshot(path=tmp_path / "planned.png", full_page=True)
+        for item_id in shown:
+            here.open(f"/items/{item_id}")
+            if here.page.get_by_role("link", name="All dates of this series").count():
+                break
+        assert here.page.get_by_text("It has not started yet").is_visible()
+        here.page.screenshot(path=tmp_path / "meeting.png", full_page=True)
+        here.page.get_by_role("link", name="All dates of this series").click()
+        assert here.page.locator("td.subject a").count() > 1
+        assert here.page.locator(f"td.subject a[href='/items/{item_id}']").count() == 1
+        here.page.screenshot(path=tmp_path / "series.png", full_page=True)
+
+
 def test_search_sort_and_window_change_the_table_in_place(
     rapport: Run, visit: Visiting, logins: dict[str, Login]
 ) -> None:
@@ -315,7 +334,12 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
         here.settle()
         before = _numbers(_counts(rapport, "member"))
         assert _shown(here.page) in (before, _numbers(_counts(rapport, "member")))
-        for name, path in (("board", "/"), ("customers", "/?by=customer"), ("list", "/items?show=emails")):
+        for name, path in (
+            ("board", "/"),
+            ("customers", "/?by=customer"),
+            ("meetings", "/items?show=meetings"),
+            ("list", "/items?show=emails"),
+        ):
             here.open(path)
             _fits(here, tmp_path / f"phone-{name}.png")
         here.page.locator("td.subject a").first.click()
@@ -387,12 +411,9 @@ def _listed(page: Page) -> list[str]:
 
 
 def _foreign_item(rapport: Run) -> str:
-    """An item in which m1 takes no part."""
-    own = {
-        item["id"] for item in rapport("items", "--tenant", TENANT, "--member", "m1", "--days", 365, "--json")
-    }
+    """An item to which m1 does not belong, not even as somebody who declined."""
     every = rapport("items", "--tenant", TENANT, "--days", 365, "--json")
-    return next(str(item["id"]) for item in every if item["id"] not in own)
+    return next(str(item["id"]) for item in every if "m1" not in item["members"])
 
 
 def _fits(here: Visit, picture: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,8 +18,9 @@ from local_stack import TestBroker, kafka_broker, why_no_kafka
 from rapport.kafka import consumer, ensure_topics, producer, wire
 from rapport.settings import Endpoints
 from rapport.topic_reader import read_all
+from rapport_processors.directory_settings import tenant_json
 from rapport_schemas.records import DirectoryEntry
-from rapport_schemas.topics import CURSORS, DIRECTORY, MAIL_RAW, Lane, composite_key
+from rapport_schemas.topics import CALENDAR_RAW, CURSORS, DIRECTORY, MAIL_RAW, Lane, Topic, composite_key
 
 pytestmark = pytest.mark.stack
 FROM = b"From someone@example.com Thu Jan  1 00:00:00 1970\n"
@@ -37,9 +39,10 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestBroker]:
 
 @pytest.fixture
 def where(broker: TestBroker) -> Endpoints:
-    """The broker with topics and one member in the directory."""
+    """The broker with topics, a tenant that looks one month back, and one member in the directory."""
     found = Endpoints(broker.bootstrap, "http://127.0.0.1:9/none", None, "", None)
     ensure_topics(found)
+    settings = tenant_json("Europe/Stockholm", {"history_months": 1})
     member: DirectoryEntry = {
         "tenant": "acme",
         "kind": "member",
@@ -55,12 +58,11 @@ def where(broker: TestBroker) -> Endpoints:
         "deleted": False,
         "mark": None,
     }
-    client = producer(found)
-    client.produce(
-        DIRECTORY.name,
-        wire(found).encode("directory_entry", member),
-        key=composite_key("acme", "member", "m1"),
-    )
+    tenant: DirectoryEntry = {**member, "kind": "tenant", "id": "acme", "settings": settings}
+    client, encode = producer(found), wire(found).encode
+    for entry in (member, tenant):
+        key = composite_key("acme", entry["kind"], entry["id"])
+        client.produce(DIRECTORY.name, encode("directory_entry", entry), key=key)
     assert client.flush(30) == 0
     return found
 
@@ -75,7 +77,7 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
-def command(where: Endpoints, archive: Path, *options: str) -> subprocess.Popen[str]:
+def command(where: Endpoints, archive: Path, *options: str, kind: str = "mbox") -> subprocess.Popen[str]:
     variables = {
         "RAPPORT_KAFKA": where.kafka,
         "RAPPORT_CLICKHOUSE": where.clickhouse,
@@ -86,7 +88,7 @@ def command(where: Endpoints, archive: Path, *options: str) -> subprocess.Popen[
     code += (
         "try: it.app()\nexcept RapportError as e: print('error:', e, file=sys.stderr); sys.exit(e.exit_code)"
     )
-    line = [sys.executable, "-c", code, "mbox", str(archive), "--tenant", "acme", *options]
+    line = [sys.executable, "-c", code, kind, str(archive), "--tenant", "acme", *options]
     return subprocess.Popen(
         line, env={**os.environ, **variables}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -97,14 +99,12 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out.strip(), error.strip()
 
 
-def published(where: Endpoints, connection: str) -> int:
+def published(where: Endpoints, connection: str, topic: Topic = MAIL_RAW[Lane.BACKFILL]) -> int:
     """Changes in the pages of a connection."""
     decode = wire(where)
     key = composite_key("acme", connection)
     with closing(consumer(where, "test")) as reader:
-        pages = [
-            message.value() for message in read_all(reader, MAIL_RAW[Lane.BACKFILL]) if message.key() == key
-        ]
+        pages = [message.value() for message in read_all(reader, topic) if message.key() == key]
     return sum(decode.decode("page", page)["count"] for page in pages)
 
 
@@ -133,6 +133,21 @@ def test_an_archive_is_ingested_once(where: Endpoints, archive: Path) -> None:
     assert published(where, "archive-m1-box") == MAILS
     code, out, _ = finish(command(where, archive, "--member", "m1", "--again"))
     assert (code, published(where, "archive-m1-box")) == (0, 2 * MAILS)
+
+
+def test_a_calendar_is_ingested_in_the_window_of_its_tenant(where: Endpoints, tmp_path: Path) -> None:
+    """One month back by its setting, six ahead; the connection is the calendar's own."""
+    path = tmp_path / "elin.ics"
+    rule = "DTSTART;VALUE=DATE:20200101\nRRULE:FREQ=DAILY"
+    path.write_text(f"BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\n{rule}\nEND:VEVENT\nEND:VCALENDAR\n")
+    code, out, error = finish(command(where, path, "--member", "m1", kind="ics"))
+    assert (code, error) == (0, "")
+    [shown] = re.findall(r"^elin\.ics: 1 events read, (\d+) meetings published, 0 dead-lettered$", out)
+    assert 28 + 181 < int(shown) < 32 + 186
+    # Besides them one change says that the single event of that UID is a series now.
+    assert published(where, "calendar-m1-elin", CALENDAR_RAW[Lane.BACKFILL]) == int(shown) + 1
+    again = finish(command(where, path, "--member", "m1", kind="ics"))
+    assert again == (0, "elin.ics: already ingested 1 events; nothing new", "")
 
 
 def test_an_unknown_member_is_wrong_use(where: Endpoints, archive: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import cached_property
 from hashlib import blake2b
 
 from icalendar.prop import vDuration
@@ -105,11 +106,11 @@ class Event:
                 "itip_answer", "this is somebody's answer to an invitation, not a meeting: leave the file out"
             )
         self.start = self._required(
-            "DTSTART", "unreadable_start", "its start (DTSTART) is missing or cannot be read"
+            "DTSTART", zones.default, "unreadable_start", "its start (DTSTART) is missing or cannot be read"
         )
         self.span = self._span()
         written = properties.first("RECURRENCE-ID")
-        self.replaces = self._replaced(written) if written else None
+        self.replaces = self._replaces() if written else None
         self.and_future = bool(written and "RANGE" in written.params)
         self.rules = [one.value for one in properties.all("RRULE")]
         self.version = Version(self._number() or 0, self._updated() or 0, order)
@@ -124,8 +125,9 @@ class Event:
         """What every change of this UID has in its provider id: see `base_id`."""
         return base_id(self._properties)
 
+    @cached_property
     def fields(self) -> EventFields:
-        """All but times and series, which differ between occurrences."""
+        """Those of a single event; its occurrences have other times, and a series."""
         properties = self._properties
         organizer = properties.first("ORGANIZER")
         visibility = _VISIBILITY.get(properties.word("CLASS") or "PUBLIC", "private")
@@ -189,7 +191,7 @@ class Event:
         return found
 
     def _moved(self, value: TimeValue, written: Property) -> TimeValue:
-        zone = self._zone(value, written)
+        zone = self._zone(value, written, self.start.zone)
         if self.start.whole_day:
             return TimeValue(datetime.combine(value.wall.date(), time(0)), whole_day=True)
         if zone is None or self.start.zone is None:
@@ -207,20 +209,21 @@ class Event:
         except (PoisonError, ValueError, OverflowError):
             return None
 
-    def _zone(self, value: TimeValue, written: Property) -> Zone | None:
-        """Raises PoisonError(`unknown_timezone`)."""
+    def _zone(self, value: TimeValue, written: Property, otherwise: Zone | None) -> Zone | None:
+        """The zone a time is written in; `otherwise` where it names none. Raises PoisonError(`unknown_timezone`)."""
         if value.whole_day:
             return None
         if value.utc:
             return known_zone("UTC")
         name = written.params.get("TZID", "")
-        return self._zones.find(name) if name else self._zones.default
+        return self._zones.find(name) if name else otherwise
 
-    def _required(self, name: str, reason: str, detail: str) -> When:
+    def _required(self, name: str, otherwise: Zone | None, reason: str, detail: str) -> When:
         written = self._properties.first(name)
         try:
             value = time_value(written)
-            found = When(value.wall, self._zone(value, written or Property(name, "")), value.whole_day)
+            zone = self._zone(value, written or Property(name, ""), otherwise)
+            found = When(value.wall, zone, value.whole_day)
             found.text()
         except OverflowError as error:
             raise PoisonError(reason, detail) from error
@@ -230,16 +233,13 @@ class Event:
             raise PoisonError(reason, detail) from error
         return found
 
-    def _replaced(self, written: Property) -> When:
-        """RECURRENCE-ID in the form the series writes its starts in; one without a zone is in that of the start."""
-        found = self._required(
+    def _replaces(self) -> When:
+        return self._required(
             "RECURRENCE-ID",
+            self.start.zone,
             "unreadable_recurrence_id",
             "which occurrence it is (RECURRENCE-ID) cannot be read",
         )
-        if found.zone is None and not found.whole_day and "TZID" not in written.params:
-            return When(found.wall, self.start.zone)
-        return found
 
     def _span(self) -> Span:
         """What cannot be read, or ends before it begins, takes no time; a whole day takes one."""
@@ -265,7 +265,7 @@ class Event:
         if start.whole_day:
             days = value.wall.date() - start.wall.date()
             return Span(days=days) if days > timedelta(0) else None
-        zone = start.zone if value.whole_day else self._zone(value, written)
+        zone = start.zone if value.whole_day else self._zone(value, written, start.zone)
         if zone is None or start.zone is None:
             exact = value.wall - start.wall
         else:
@@ -285,7 +285,7 @@ class Event:
             written = self._properties.first(name)
             try:
                 value = time_value(written)
-                zone = self._zone(value, written) if written else None
+                zone = self._zone(value, written, self._zones.default) if written else None
                 at = zone.utc(value.wall) if zone else value.wall
                 return to_ms(at.replace(tzinfo=UTC))
             except (PoisonError, OverflowError):

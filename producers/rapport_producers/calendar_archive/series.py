@@ -11,7 +11,7 @@ from rapport_core.errors import PoisonError
 from rapport_producers.calendar_archive.events import Event, Span, When, newest
 from rapport_producers.calendar_archive.rules import rule_starts
 from rapport_schemas.calendar_times import instant_ms
-from rapport_schemas.records import Change
+from rapport_schemas.records import Change, EventFields
 
 MOST_OCCURRENCES = 10_000
 """Occurrences of one series in the window; hourly for a year is fewer."""
@@ -80,7 +80,7 @@ def changes(events: list[Event], window: Window, bury: Bury) -> Iterator[Change]
 
 
 def _single(event: Event) -> Change:
-    return {"op": "upsert", "provider_id": event.base_id(), "mail": None, "event": event.fields(), "at": None}
+    return {"op": "upsert", "provider_id": event.base_id(), "mail": None, "event": event.fields, "at": None}
 
 
 def _series(master: Event, moved: list[_Occurrence], window: Window) -> Iterator[Change]:
@@ -104,10 +104,14 @@ def _series(master: Event, moved: list[_Occurrence], window: Window) -> Iterator
 
 
 def _member(one: _Occurrence) -> Change:
-    fields = one.source.fields()
     base, original = one.source.base_id(), one.original.text()
-    fields["original_start"], fields["series"] = original, base
-    fields["start"], fields["end"] = one.start.text(), one.span.end(one.start)
+    fields: EventFields = {
+        **one.source.fields,
+        "original_start": original,
+        "series": base,
+        "start": one.start.text(),
+        "end": one.span.end(one.start),
+    }
     return {"op": "upsert", "provider_id": f"{base}:{original}", "mail": None, "event": fields, "at": None}
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from rapport_core.errors import ConfigError
 from rapport_producers.archive.sources import files_in, require, stat_of, stop_walking
 
-_SUFFIXES = (".ics", ".ics.gz", ".ical", ".ifb", ".icalendar")
+_SUFFIXES = (".ics", ".ics.gz", ".ical", ".icalendar")
 _SUFFIX = re.compile(r"(\.(ics|ical|icalendar))?(\.gz)?$", re.IGNORECASE)
 
 

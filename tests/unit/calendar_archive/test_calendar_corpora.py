@@ -29,7 +29,7 @@ CUT_OFF = {
     "timezone_same_start_and_offset.ics",
 }
 COMPONENT = re.compile(
-    rb"(?im)^BEGIN:(V(CALENDAR|EVENT|TODO|JOURNAL|FREEBUSY|TIMEZONE|ALARM|AVAILABILITY)|AVAILABLE)\s*$"
+    rb"(?im)^(?:\xef\xbb\xbf)?BEGIN:(V(CALENDAR|EVENT|TODO|JOURNAL|FREEBUSY|TIMEZONE|ALARM|AVAILABILITY)|AVAILABLE)\s*$"
 )
 UNREADABLE_RULE = {
     "EventIterator-Issue26Test-00.ics": "BYDAY=0MO",

@@ -205,3 +205,18 @@ def test_an_occurrence_that_does_not_say_which_is_a_dead_letter(tmp_path: Path) 
     """It would count as a meeting of its own."""
     found = said(tmp_path, calendar("RECURRENCE-ID:soon\nDTSTART:20260602T080000Z"))
     assert (found.reasons(), found.events()) == (["unreadable_recurrence_id"], [])
+
+
+def test_what_names_no_zone_is_in_that_of_the_start(tmp_path: Path) -> None:
+    """End, exclusions and RECURRENCE-ID, whatever zone the calendar is in."""
+    series = (
+        "UID:u\nDTSTART;TZID=Europe/Stockholm:20260601T100000\nDTEND:20260601T110000\n"
+        "RRULE:FREQ=DAILY;COUNT=3\nEXDATE:20260602T100000"
+    )
+    moved = "UID:u\nRECURRENCE-ID:20260603T100000\nDTSTART;TZID=Europe/Stockholm:20260604T100000"
+    found = said(tmp_path, calendar(series, moved, head="X-WR-TIMEZONE:Asia/Tokyo\n"))
+    assert [(one["original_start"], one["start"], one["end"]) for one in found.events()] == [
+        ("2026-06-01T08:00:00Z", "2026-06-01T08:00:00Z", "2026-06-01T09:00:00Z"),
+        ("2026-06-03T08:00:00Z", "2026-06-04T08:00:00Z", "2026-06-04T08:00:00Z"),
+    ]
+    assert len(found.changes("removed")) == 1

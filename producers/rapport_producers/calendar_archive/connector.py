@@ -34,6 +34,9 @@ from rapport_schemas.topics import CALENDAR_RAW, Lane
 MOST_COMPONENTS = 10_000
 """Components of one UID that are held together: a series and its single changes."""
 
+MOST_BYTES = 32 * 1024 * 1024
+"""And their text."""
+
 _STOP_PATIENCE_SECONDS = 10.0
 _REPORT_EVENTS = 200
 _log = structlog.get_logger(__name__)
@@ -242,11 +245,16 @@ class _Run:
     def _take(self, group: Iterator[ShelvedEvent]) -> None:
         """The second reading: everything of one UID."""
         events: list[Event] = []
+        size = 0
         for number, shelved in enumerate(group):
-            if number > MOST_COMPONENTS:
-                continue
+            size += shelved.size
+            if number >= MOST_COMPONENTS or size > MOST_BYTES:
+                self._bury(shelved.place, _too_many())
+                break
             try:
-                events.append(_event(shelved, number))
+                events.append(
+                    Event(shelved.properties, shelved.zones, shelved.method, shelved.place, shelved.order)
+                )
             except PoisonError as poison:
                 self._bury(shelved.place, poison)
         if events:
@@ -291,7 +299,5 @@ class _Run:
         self._outcome.dead += 1
 
 
-def _event(shelved: ShelvedEvent, number: int) -> Event:
-    if number == MOST_COMPONENTS:
-        raise PoisonError("too_many_occurrences", "this event and those behind it are too many of one UID")
-    return Event(shelved.properties, shelved.zones, shelved.method, shelved.place, shelved.order)
+def _too_many() -> PoisonError:
+    return PoisonError("too_many_occurrences", "this event and those behind it are too many of one UID")

@@ -27,6 +27,7 @@ TEXT_CHARS = 1000
 ANSWERS = frozenset({"REPLY", "REFRESH", "COUNTER", "DECLINECOUNTER"})
 """Methods of messages about a meeting that do not say how the meeting is."""
 
+_MOST_RULES = 10
 _DAY = timedelta(days=1)
 _LONGEST = timedelta(days=3660)
 _STATUS = {"TENTATIVE": "tentative", "CANCELLED": "cancelled", "CANCELED": "cancelled"}
@@ -113,6 +114,11 @@ class Event:
         self.replaces = self._replaces() if written else None
         self.and_future = bool(written and "RANGE" in written.params)
         self.rules = [one.value for one in properties.all("RRULE")]
+        self.exclusion_rules = [one.value for one in properties.all("EXRULE")]
+        if len(self.rules) + len(self.exclusion_rules) > _MOST_RULES:
+            raise PoisonError(
+                "unreadable_rule", "it has more recurrence rules than can be followed: keep one"
+            )
         self.version = Version(self._number() or 0, self._updated() or 0, order)
         self._cancelled = method == "CANCEL"
 
@@ -163,16 +169,12 @@ class Event:
     def added(self) -> dict[datetime, Span]:
         """The RDATEs on the event's wall clock, each with its length."""
         found: dict[datetime, Span] = {}
-        for value, end in self._listed("RDATE"):
+        for value, period in self._listed("RDATE"):
             wall = value.wall
             if value.whole_day and not self.start.whole_day:
                 wall = datetime.combine(wall.date(), self.start.wall.time())
-            found[wall] = self._period(value.wall, end) or self.span
+            found[wall] = self._period(period) or self.span
         return found
-
-    def exclusion_rules(self) -> list[str]:
-        """EXRULE: no longer in use, but written by old programs."""
-        return [one.value for one in self._properties.all("EXRULE")]
 
     def local(self, utc: datetime) -> datetime:
         """From UTC to the event's wall clock."""
@@ -180,14 +182,13 @@ class Event:
         return utc if zone is None or self.start.whole_day else zone.local(utc)
 
     def _listed(self, name: str) -> list[tuple[TimeValue, str]]:
-        """Each readable time of a property of lists, moved to the event's wall clock, and what stands behind its `/`."""
+        """Each readable time of a property of lists, moved to the event's wall clock, and as it is written."""
         found = []
         for one in self._properties.all(name):
             for text in one.value.split(","):
-                start, _, end = text.partition("/")
-                value = _readable(start)
+                value = _readable(text.partition("/")[0])
                 if value is not None:
-                    found.append((self._moved(value, one), end))
+                    found.append((self._moved(value, one), text))
         return found
 
     def _moved(self, value: TimeValue, written: Property) -> TimeValue:
@@ -201,11 +202,15 @@ class Event:
         except OverflowError:
             return value
 
-    def _period(self, start: datetime, end: str) -> Span | None:
+    def _period(self, text: str) -> Span | None:
+        """The length of `start/end` or `start/duration`; None for a time without one."""
+        start, _, end = text.partition("/")
         try:
             if end.lstrip(" +-")[:1].upper() == "P":
                 return _duration(end, whole_day=self.start.whole_day)
-            return Span(exact=max(time_value(end).wall - start, timedelta(0))) if end else None
+            return (
+                Span(exact=max(time_value(end).wall - time_value(start).wall, timedelta(0))) if end else None
+            )
         except (PoisonError, ValueError, OverflowError):
             return None
 

@@ -17,6 +17,10 @@ from rapport_producers.calendar_archive.lines import Line, content_lines
 HELD = 512 * 1024
 """Bytes of one event or time zone that are held; an event with more is told as too large."""
 
+_DEEPEST = 32
+"""Components inside of each other that are told apart; of deeper ones the outermost are forgotten."""
+
+_MOST_HEAD = 32
 _KEPT = frozenset(
     {b"UID", b"DTSTART", b"DTEND", b"DURATION", b"RRULE", b"RDATE", b"EXRULE", b"EXDATE", b"RECURRENCE-ID"}
     | {b"SUMMARY", b"LOCATION", b"DESCRIPTION", b"ORGANIZER", b"ATTENDEE", b"STATUS", b"CLASS", b"SEQUENCE"}
@@ -111,7 +115,7 @@ class Scanner:
     def _begin(self, name: bytes, line: Line) -> Iterator[RawEvent | RawCalendar]:
         if name in {_EVENT, _CALENDAR} and self._event is not None:
             yield from self._end_event(finished=False)
-            del self._open[self._open.index(_EVENT) :]
+            del self._open[self._open.index(_EVENT) if _EVENT in self._open else 0 :]
         if name == _CALENDAR:
             yield from self._end_calendar()
             self._open.clear()
@@ -124,6 +128,7 @@ class Scanner:
         self.components += name in _KNOWN
         self.calendars += name in {_CALENDAR, _EVENT}
         self._open.append(name)
+        del self._open[:-_DEEPEST]
 
     def _end(self, name: bytes, line: Line) -> Iterator[RawEvent | RawCalendar]:
         if _ZONE in self._open and self._event is None:
@@ -144,7 +149,7 @@ class Scanner:
                 self._event.take(text)
         elif _ZONE in self._open:
             self._calendar.take_zone(text)
-        elif inner == _CALENDAR and _name(text) in _HEAD:
+        elif inner == _CALENDAR and _name(text) in _HEAD and len(self._calendar.head) < _MOST_HEAD:
             self._calendar.head.append(text)
 
     def _end_event(self, *, finished: bool) -> Iterator[RawEvent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
@@ -87,7 +88,7 @@ def _series(master: Event, moved: list[_Occurrence], window: Window) -> Iterator
     """A single event of this UID that became a series must not count besides it."""
     yield {"op": "replaced", "provider_id": master.base_id(), "mail": None, "event": None, "at": None}
     own = {one.original.text() for one in moved}
-    future = [one for one in moved if one.source.and_future]
+    future = sorted((one for one in moved if one.source.and_future), key=_original_wall)
     starts, excluded = _starts(master, window)
     for wall in sorted(starts.keys() | excluded):
         original = master.start.at(wall)
@@ -149,12 +150,16 @@ def _as_written_by(master: Event | None, original: When) -> When:
 
 def _from_then_on(one: _Occurrence, future: list[_Occurrence]) -> _Occurrence:
     """Under the last change of `this and all that follow` before it: moved as far, and with its fields."""
-    behind = [change for change in future if change.original.wall <= one.original.wall]
+    behind = bisect_right(future, one.original.wall, key=_original_wall)
     if not behind:
         return one
-    change = max(behind, key=lambda earlier: earlier.original.wall)
+    change = future[behind - 1]
     wall = one.start.wall + (change.start.wall - change.original.wall)
     return replace(one, start=change.start.at(wall), span=change.span, source=change.source)
+
+
+def _original_wall(one: _Occurrence) -> datetime:
+    return one.original.wall
 
 
 def _starts(master: Event, window: Window) -> tuple[dict[datetime, Span], set[datetime]]:
@@ -171,7 +176,7 @@ def _starts(master: Event, window: Window) -> tuple[dict[datetime, Span], set[da
     exact, days = master.excluded()
     excluded = {wall for wall in exact if begin <= wall <= end}
     excluded.update(wall for wall in starts if datetime.combine(wall.date(), time(0)) in days)
-    for rule in master.exclusion_rules():
+    for rule in master.exclusion_rules:
         excluded.update(_ruled(master, rule, begin, end))
     return starts, excluded
 

@@ -30,6 +30,7 @@ class ShelvedEvent(NamedTuple):
     properties: Properties
     zones: Zones
     method: str
+    size: int
 
 
 class Shelf:
@@ -96,7 +97,7 @@ class Shelf:
             if len(self._zones) >= _ZONES_HELD:
                 self._zones.clear()
             found = self._zones[key] = Zones(zones.split(b"\n"), default_zone)
-        return ShelvedEvent(place, order, Properties(lines.split(b"\n")), found, method)
+        return ShelvedEvent(place, order, Properties(lines.split(b"\n")), found, method, len(lines))
 
     def _do(self, statement: str, *values: object) -> sqlite3.Cursor:
         try:

@@ -22,6 +22,7 @@ from rapport_producers.calendar_archive.rules import rule_starts, time_value
 
 _BEGINNING, _HORIZON = datetime(1, 1, 1), datetime(2101, 1, 1)
 _MOST_TRANSITIONS = 5000
+_MOST_RULES = 200
 _UTC_NAMES = frozenset({"utc", "z", "gmt", "tzone://microsoft/utc", "coordinated universal time"})
 _OFFSET = re.compile(r"[ \t]*([+-])(\d\d):?(\d\d):?(\d\d)?[ \t]*\Z")
 _BORDER = re.compile(r"(BEGIN|END)[ \t]*:[ \t]*(\S+)", re.IGNORECASE)
@@ -165,8 +166,11 @@ def _components(lines: Iterable[bytes]) -> Iterable[tuple[str, list[list[bytes]]
 
 def _defined(parts: list[list[bytes]]) -> Zone | None:
     """None for a definition that cannot be read."""
+    read = [Properties(part) for part in parts]
+    if sum(len(part.all("RRULE")) for part in read) > _MOST_RULES:
+        return None
     try:
-        found = sorted({one for part in parts for one in _transitions(Properties(part))})
+        found = sorted({one for part in read for one in _transitions(part)})
     except (PoisonError, OverflowError):
         return None
     return DefinedZone(found) if found else None

@@ -237,6 +237,12 @@ def test_too_many_events_of_one_uid_are_bounded(tmp_path: Path, monkeypatch: pyt
     assert (found.reasons(), len(found.events())) == (["too_many_occurrences"], 6)
 
 
+def test_components_may_be_nested_without_end(tmp_path: Path) -> None:
+    """A hundred thousand levels cost nothing, and the event behind them is found."""
+    found = said(tmp_path, "BEGIN:VCALENDAR\n" + "BEGIN:X-A\n" * 100_000 + calendar(EVENT))
+    assert found.starts() == ["2026-06-01T08:00:00Z"]
+
+
 def test_a_connection_of_somebody_else_is_refused(tmp_path: Path) -> None:
     """Also one that was disconnected, before anything is sent."""
     path, log = tmp_path / "cal.ics", MemoryLog()

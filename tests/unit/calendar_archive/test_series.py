@@ -269,7 +269,8 @@ def test_added_dates_with_and_without_a_length(tmp_path: Path) -> None:
     text = calendar(
         "DTSTART:20260601T080000Z\nDURATION:PT1H\nRDATE:20260603T080000Z,rubbish\n"
         "RDATE;VALUE=PERIOD:20260604T080000Z/PT30M,20260605T080000Z/20260605T100000Z\n"
-        "RDATE;TZID=Europe/Stockholm:20260606T100000"
+        "RDATE;TZID=Europe/Stockholm:20260606T100000\n"
+        "RDATE;VALUE=PERIOD;TZID=Europe/Stockholm:20260607T100000/20260607T101500"
     )
     assert [(event["start"][8:13], event["end"][8:16]) for event in said(tmp_path, text).events()] == [
         ("01T08", "01T09:00"),
@@ -277,6 +278,7 @@ def test_added_dates_with_and_without_a_length(tmp_path: Path) -> None:
         ("04T08", "04T08:30"),
         ("05T08", "05T10:00"),
         ("06T08", "06T09:00"),
+        ("07T08", "07T08:15"),
     ]
 
 
@@ -342,6 +344,12 @@ def test_a_rule_that_cannot_be_read_is_a_dead_letter(tmp_path: Path, rule: str) 
     """Its start alone would be half the truth."""
     found = said(tmp_path, calendar(f"DTSTART:20260101T000000Z\nRRULE:{rule}", "DTSTART:20260601T080000Z"))
     assert (found.reasons(), found.starts()) == (["unreadable_rule"], ["2026-06-01T08:00:00Z"])
+
+
+def test_more_rules_than_anybody_writes_are_a_dead_letter(tmp_path: Path) -> None:
+    """Each is bounded, so their number must be too."""
+    rules = "RRULE:FREQ=YEARLY\n" * 11
+    assert said(tmp_path, calendar(f"DTSTART:20260101T000000Z\n{rules}")).reasons() == ["unreadable_rule"]
 
 
 def test_the_bound_on_occurrences_is_one_per_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,7 @@ def empty() -> Holding:
         "time": None,
         "series": b"",
         "gone_at": None,
+        "assignment": 0,
     }
 
 

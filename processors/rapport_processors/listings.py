@@ -7,7 +7,7 @@ for words that were fetched before it and come late, so finished listings are re
 A member of a series that is gone although the listing shows others of that series was not deleted by anybody: the series has
 other times now. In the past that means it never was (*replaced*), or a shifted series would count twice.
 
-State: group `l` by (connection, stream); row empty: the open listing; rows `d` + fetch: finished ones; rows `s` + fetch +
+State: group `l` by (connection, stream); row `o` + lane: the open listing; rows `d` + fetch: finished ones; rows `s` + fetch +
 series: the series that a listing showed.
 """
 
@@ -19,8 +19,9 @@ from dataclasses import asdict, dataclass, replace
 from rapport_processors.holdings import SHIFTED, words_of
 from rapport_processors.state import StateBatch
 from rapport_schemas.records import Holding, Page, Shown
+from rapport_schemas.topics import Lane
 
-_OPEN, _DONE, _SERIES = b"", b"d", b"s"
+_OPEN, _DONE, _SERIES = b"o", b"d", b"s"
 _REMEMBERED = 16
 """Finished listings whose ranges no later one covers: a window that moves on every day leaves one behind each time."""
 
@@ -56,34 +57,38 @@ def _row(kind: bytes, fetch: int, rest: bytes = b"") -> bytes:
 
 
 class Listings:
-    """The listings of one stream of one connection, during one batch. `rows` is the group they are kept in."""
+    """The listings of one stream of one connection, during one batch. `rows` is the group they are kept in.
 
-    def __init__(self, state: StateBatch, rows: bytes) -> None:
+    Each lane has an open listing of its own: that one lane is ahead of the other says nothing about the connector.
+    """
+
+    def __init__(self, state: StateBatch, rows: bytes, lane: Lane) -> None:
         self._state, self._rows = state, rows
+        self._open = _OPEN + lane.encode()
 
     def begin(self, page: Page) -> None:
         """A new one; an open one is void, and so are its words on series."""
         if self._state.get(self._rows, _row(_DONE, page["fetch"])) is not None:
             return  # a repeated page of a listing that is finished
-        stored = self._state.get(self._rows, _OPEN)
+        stored = self._state.get(self._rows, self._open)
         if stored is not None and (open_ := _decode(stored)).fetch != page["fetch"]:
             self._forget_series(open_.fetch)
         listing = Listing(page["listing"] or "", page["fetch"], page["range_from"], page["range_to"])
-        self._state.put(self._rows, _OPEN, _encode(listing))
+        self._state.put(self._rows, self._open, _encode(listing))
 
     def shows(self, page: Page, series: bytes) -> None:
         """A page of the open listing shows a member of this series."""
-        stored = self._state.get(self._rows, _OPEN) if series else None
+        stored = self._state.get(self._rows, self._open) if series else None
         if stored is not None and (listing := _decode(stored)).id == page["listing"]:
             self._state.put(self._rows, _row(_SERIES, listing.fetch, series), b"")
 
     def end(self, page: Page) -> Listing | None:
         """The finished listing; None when this end belongs to none that is open."""
-        stored = self._state.get(self._rows, _OPEN)
+        stored = self._state.get(self._rows, self._open)
         if stored is None or (listing := _decode(stored)).id != (page["listing"] or ""):
             return None
         done = replace(listing, last_fetch=page["fetch"], ended_at=page["published_at"])
-        self._state.delete(self._rows, _OPEN)
+        self._state.delete(self._rows, self._open)
         earlier = self.finished()
         for one in earlier:
             if _contains(done, one) or one in earlier[:-_REMEMBERED]:

@@ -100,7 +100,7 @@ class RouteStage:
             return
         context = self._context(page, record, bundles.assignment)
         if page["type"] == "listing_begin":
-            _listings(state, context).begin(page)
+            _listings(state, context, bundles.lane).begin(page)
         elif page["type"] == "listing_end":
             self._listing_end(state, context, bundles)
         elif page["type"] == "changes":
@@ -138,7 +138,7 @@ class RouteStage:
             return
         purpose = composite_key("page", page["tenant"], page["connection"])
         body: PageBody = decode_body("page_body", unseal(key, page["sealed"], purpose))
-        listings = _listings(state, context)
+        listings = _listings(state, context, bundles.lane)
         finished = listings.finished()
         for index, change in enumerate(body["changes"]):
             try:
@@ -181,12 +181,15 @@ class RouteStage:
         for listing in finished:
             if (said := listings.word(listing, context.stream, holding)) is not None:
                 holdings.show(holding, said)
+        sent = holding["revision"]
         if digest is not None and newest:
             self._take_fields(turn, digest, holding)
         else:
             self._take_presence(turn, holding)
             if digest is not None and digest != holding["digest"]:
                 self._overtaken(turn, holding)
+        if holding["revision"] == sent:
+            self._say_again(turn, digest, holding)
         state.put(rows, row, encode_body("holding", holding))
 
     def _take_fields(self, turn: _Turn, digest: bytes, holding: Holding) -> None:
@@ -205,9 +208,17 @@ class RouteStage:
         if kept is not None:
             self._send(turn, content_of(turn.context, turn.index, kept), holding)
 
+    def _say_again(self, turn: _Turn, digest: bytes | None, holding: Holding) -> None:
+        """This word changes nothing; but the first time it came, a batch that was lost may have said something of it."""
+        if not holding["id"] or holding["assignment"] == turn.context.assignment:
+            return
+        kept = turn.change if digest == holding["digest"] else self._kept_fields(turn.context, holding)
+        if kept is not None:
+            self._send(turn, content_of(turn.context, turn.index, kept), holding)
+
     def _listing_end(self, state: StateBatch, context: PageContext, bundles: Bundles) -> None:
         """What the finished listing did not show goes."""
-        listings = _listings(state, context)
+        listings = _listings(state, context, bundles.lane)
         listing = listings.end(context.page)
         if listing is None:
             return
@@ -239,6 +250,7 @@ class RouteStage:
         for claim in content.claims:
             bundles.claim(tenant, gen, claim)
         holding["gone"], holding["gone_at"], holding["id"] = gone, copy["gone_at"], copy["id"]
+        holding["assignment"] = context.assignment
 
     def _overtaken(self, turn: _Turn, holding: Holding) -> None:
         """An older version that comes late: its links hold all the same, and its copy, which a lost batch may have sent, not."""
@@ -280,10 +292,10 @@ def _moved(holding: Holding) -> bool:
     return (holdings.gone(holding), holdings.gone_at(holding)) != (holding["gone"], holding["gone_at"])
 
 
-def _listings(state: StateBatch, context: PageContext) -> Listings:
+def _listings(state: StateBatch, context: PageContext, lane: Lane) -> Listings:
     page = context.page
     digest = keyed_hash(context.hash_key, "listing", page["connection"], page["stream"])
-    return Listings(state, group(context.space, _LISTINGS, digest))
+    return Listings(state, group(context.space, _LISTINGS, digest), lane)
 
 
 def _source(record: InRecord) -> str:

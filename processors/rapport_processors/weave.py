@@ -84,6 +84,8 @@ class _Tenant:
     keys: TenantKeys
     touched: dict[bytes, bool] = field(default_factory=dict)
     """Message ids to decide; True where a batch that was lost may have published something about them already."""
+    overtaken: dict[bytes, list[Copy]] = field(default_factory=dict)
+    """Copies that came too late to count: a lost batch may have published what they are, before a newer one was there."""
     relation: threads.Relation = field(default_factory=threads.Relation)
 
 
@@ -194,6 +196,8 @@ class WeaveBatch:
         tenant.touched[packed["id"]] = True  # also when it is overtaken: a lost batch may have published it
         stored = self._state.get(rows, packed["row"])
         if stored is not None and self._version_of(tenant, stored) >= packed["version"]:
+            copy: Copy = decode_body("copy", packed["copy"])
+            tenant.overtaken.setdefault(packed["id"], []).append(copy)
             return
         sealed = seal(tenant.keys.seal, packed["copy"], composite_key("state", tenant.id))
         version = packed["version"].to_bytes(_VERSION_BYTES, "big")
@@ -280,7 +284,7 @@ class WeaveBatch:
             after[item["item_id"]] = said
             if decided.differs(item["item_id"], digest, self._anchor(tenant, said.copies[0]["key"])):
                 self._item(tenant, item)
-        possible = possible_ids(tenant.keys, copies)
+        possible = possible_ids(tenant.keys, [*copies, *tenant.overtaken.get(id_, ())])
         without = sorted((possible.keys() | decided.before.keys()) - after.keys())
         holders = self._holders(tenant, after) if without else {}
         for gone in without:

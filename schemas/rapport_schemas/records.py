@@ -413,3 +413,4 @@ class Holding(TypedDict):
     time: int | None
     series: bytes
     gone_at: int | None
+    assignment: int

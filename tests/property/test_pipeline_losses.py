@@ -152,3 +152,38 @@ def values(pipeline: MemoryPipeline) -> list[bytes]:
 
 def _state(pipeline: MemoryPipeline) -> Any:
     return StateBatch(pipeline.stores["route", 0])
+
+
+def test_an_item_that_a_lost_batch_published_of_a_copy_that_moved_away_is_taken_back() -> None:
+    """The copy went to another id before the repeat: only the overtaken record tells which item there was."""
+    pipeline = MemoryPipeline(partitions=1)
+    say(pipeline, 1, written("draft", 1), LIVE)
+    say(pipeline, 2, written("final", 2), BACKFILL)
+    only(pipeline, MAIL_RAW[LIVE].name)
+    only(pipeline, MAIL_RAW[BACKFILL].name)
+    only(pipeline, ROUTED[LIVE].name, crashes=1)
+    only(pipeline, ROUTED[BACKFILL].name)
+    pipeline.run()
+    assert live(pipeline) == ["final"]
+
+
+def test_a_removal_that_only_a_lost_batch_routed_is_taken_back() -> None:
+    """Shown again meanwhile, the repeated removal changes nothing; what the lost batch said must be said over."""
+    pipeline = MemoryPipeline(partitions=1)
+    text = json.dumps({"timezone": "UTC", "settings": {"mail_removed": "drop"}})
+    entry: Any = {
+        **blank("directory_entry"),
+        "tenant": TENANT,
+        "kind": "tenant",
+        "id": TENANT,
+        "settings": text,
+    }
+    pipeline.publish_entries([entry])
+    say(pipeline, 1, written("mail"), LIVE)
+    pipeline.run()
+    say(pipeline, 2, None, BACKFILL)
+    only(pipeline, MAIL_RAW[BACKFILL].name, crashes=1)
+    say(pipeline, 3, written("mail"), LIVE)
+    only(pipeline, MAIL_RAW[LIVE].name)
+    pipeline.run()
+    assert live(pipeline) == ["mail"]

@@ -70,7 +70,7 @@ def raw_latin(text: str) -> str:
         return text
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _charsets_of(text: str) -> tuple[tuple[str, str], ...]:
     fitting = []
     for charset, encoding in _CHARSETS:
@@ -87,7 +87,7 @@ def _fitting(text: str, variety: int) -> tuple[str, str]:
     return fitting[variety % len(fitting)]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def encoded_words(text: str, charset: str, encoding: str) -> str:
     """RFC 2047 words, one per twelve characters, folded."""
     codec = charset.partition("*")[0]

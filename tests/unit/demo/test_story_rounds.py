@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -159,3 +160,15 @@ def test_headers_speak_every_charset(text: bytes, charset: str) -> None:
 def test_headers_are_written_in_every_disguise(text: bytes, sign: bytes) -> None:
     """Each way of writing that the demo promises stands in some mail."""
     assert re.search(sign, text)
+
+
+def test_many_mailboxes_need_few_open_files(tmp_path: Path) -> None:
+    """Two hundred mailboxes are written while hardly any file may be open."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 8, limits[1]))
+    try:
+        size = CompanySize(members=200, customers=25, contacts=110, copies=2_000)
+        made = generate(tmp_path, seed=1, now=NOW, size=size, in_two_rounds=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert len(made.mailboxes) == 200

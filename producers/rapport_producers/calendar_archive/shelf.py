@@ -60,6 +60,8 @@ class Shelf:
             self._do("INSERT INTO uid VALUES (?, ?)", uid, self._uids)
         number = row[0] if row else self._uids
         self.events += 1
+        # A file that breaks off never hands its calendar in; its number must not be used by the next one.
+        self.calendars = max(self.calendars, event.calendar + 1)
         lines = b"\n".join(line.replace(b"\n", b" ") for line in event.lines)
         self._do(
             "INSERT INTO event VALUES (?, ?, ?, ?, ?)", self.events, number, event.calendar, place, lines

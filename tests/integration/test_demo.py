@@ -8,15 +8,29 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
 
-_LIE = """
+_LIES = """
 import rapport.demo.truth as truth
 from dataclasses import replace
-real = truth.judge
-truth.judge = lambda letter, company: replace(v, author_member=-1) if (v := real(letter, company)).author_member == 2 else v
+judge, attend = truth.judge, truth.attend
+truth.judge = lambda letter, company: replace(v, author_member=-1) if (v := judge(letter, company)).author_member == 2 else v
+truth.attend = lambda occasion, company: attend(replace(occasion, declined=frozenset()), company)
 """
+_SMALL = (
+    "--copies",
+    "1200",
+    "--meetings",
+    "500",
+    "--members",
+    "12",
+    "--customers",
+    "25",
+    "--contacts",
+    "110",
+)
 
 
 def _demo(home: Path, *options: str, before: str = "") -> subprocess.CompletedProcess[str]:
@@ -25,7 +39,7 @@ def _demo(home: Path, *options: str, before: str = "") -> subprocess.CompletedPr
         "RAPPORT_HOME": str(home)
     }
     return subprocess.run(
-        [sys.executable, "-c", code, "demo", "--once", "--copies", "1200", *options],
+        [sys.executable, "-c", code, "demo", "--once", *_SMALL, *options],
         env=environment,
         capture_output=True,
         text=True,
@@ -40,12 +54,22 @@ def test_demo_finds_every_cell_equal_also_the_second_time(tmp_path: Path) -> Non
         done = _demo(tmp_path, *options)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "cells equal" in done.stdout
-        assert max(map(len, done.stdout.splitlines())) <= 80
+        assert max(map(cell_len, done.stdout.splitlines())) <= 80
+        for shown in (
+            "The board",
+            "Day by day",
+            "meetings, ",
+            "Awkward mail",
+            "Awkward meetings",
+            "conversations, ",
+        ):
+            assert shown in done.stdout
 
 
 def test_demo_with_a_broken_truth_ends_with_one_and_says_where(tmp_path: Path) -> None:
-    """A truth that denies what one member wrote differs, in words, and the command says so."""
-    done = _demo(tmp_path, before=_LIE)
+    """A truth that denies what one member wrote and that anybody declined differs, in words, and the command says so."""
+    done = _demo(tmp_path, before=_LIES)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "differences in" in done.stdout
     assert "sent is" in done.stdout
+    assert "meetings is" in done.stdout

@@ -27,7 +27,7 @@ MAIL: Final = (
     Oddity("colleagues among themselves", "not at all", ("internal", "forwarded_inside")),
     Oddity("private mail with strangers", "not at all", ("private",)),
     Oddity("an unknown author", "not at all", ("unknown_sender",)),
-    Oddity("one mailbox address of two contacts", "for both", ("shared_mailbox",)),
+    Oddity("a mailbox whose tags are contacts", "for the contact with the tag", ("shared_mailbox",)),
     Oddity("the same mail twice in one mailbox", "once", ("twice_in_one_mailbox",)),
     Oddity("Message-ID replaced by the provider", "as the mail it was", ("id_replaced_by_provider",)),
     Oddity(
@@ -61,6 +61,32 @@ MAIL: Final = (
         ("reply_without_references", "in_reply_to_yes"),
     ),
     Oddity("a mail that joins two threads", "one conversation from now on", ("joins_two_threads",)),
+    Oddity(
+        "subjects and domains beyond ASCII", "like any other", ("subject_beyond_ascii", "domain_beyond_ascii")
+    ),
+    Oddity("author replaced by a list", "as the author's where it is known", ("author_rewritten_by_list",)),
+    Oddity("author hidden by a list for good", "as its other copies'", ("author_hidden_by_list",)),
+    Oddity("in a mailbox that no header names", "for the mailbox's owner too", ("owner_not_named",)),
+    Oddity("newsletters", "not at all", ("bulk",)),
+    Oddity("automatic answers and bounces", "not at all", ("auto_reply", "bounce")),
+    Oddity("invitations as mail", "not as mail", ("calendar_notice",)),
+    Oddity(
+        "an address of two contacts or customers", "for both", ("ambiguous_contact", "ambiguous_customer")
+    ),
+    Oddity("drafts, junk and trash", "not at all", ("draft_junk_or_trash",)),
+    Oddity("taken out of junk", "from then on", ("taken_out_of_junk",)),
+    Oddity(
+        "read, archived or renamed",
+        "as before",
+        ("read_between_rounds", "archived_between_rounds", "archived_under_new_name"),
+    ),
+    Oddity("trashed or deleted later", "as before", ("trashed_between_rounds", "deleted_between_rounds")),
+    Oddity("came late", "as if it had come in time", ("arrived_in_second_round",)),
+    Oddity(
+        "contact or alias in the directory late",
+        "as if it had always been there",
+        ("contact_created_late", "alias_added_late"),
+    ),
 )
 MEETINGS: Final = (
     Oddity("a series", "each occurrence", ("series",)),

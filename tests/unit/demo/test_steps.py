@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from rapport.demo.board import Stage
+from rapport.demo.board import Stage, bars
 from rapport.demo.company import CompanySize
 from rapport.demo.compare import Comparison, compare_threads
 from rapport.demo.mailboxes import generate
+from rapport.demo.oddities import MAIL, MEETINGS
 from rapport.demo.steps import demo_settings, fresh_home, questions
+from rapport.demo.whole import make_company
 from rapport.local import instance
 from rapport.settings import Settings
 from rapport_core.errors import ConfigError
@@ -64,10 +67,11 @@ def test_running_demo_is_not_swept_away(tmp_path: Path) -> None:
 
 
 def test_questions_reach_to_now_and_into_the_past() -> None:
-    """Windows with and without an end are compared."""
-    asked = questions(NOW)
+    """Windows to now, ended in the past, and ended ahead, for what is planned, are compared."""
+    asked, today = questions(NOW), NOW.date()
     assert (30, None) in asked
-    assert any(until is not None for _, until in asked)
+    assert any(until is not None and until < today for _, until in asked)
+    assert any(until is not None and until > today for _, until in asked)
 
 
 def test_conversations_are_compared_message_by_message() -> None:
@@ -109,6 +113,75 @@ def test_verdict_is_said_in_words(result: Comparison, said: str) -> None:
     Stage(Console(file=text, width=80)).verdict(result)
     assert said in text.getvalue()
     assert all(line in text.getvalue() for line in result.differences[:40])
+
+
+def test_bars_are_as_high_as_their_numbers() -> None:
+    """The largest fills all lines, half of it half of them, anything at least an eighth; nothing is nothing."""
+    lines = bars([8, 4, 1, 0], 2)
+    assert [line[:8] for line in lines] == ["     8 │", "     0 │"]
+    assert lines[0][8:].split() == ["█"]
+    assert lines[1][8:] == "█ █ ▂"
+    assert bars([], 3) == bars([0, 0], 3)
+    assert bars([1_000, 1], 1)[0].endswith("█ ▁")
+
+
+def test_chart_names_mondays_and_fits() -> None:
+    """Thirty days stand in 80 columns, the day of the month under each Monday."""
+    text = StringIO()
+    days = [
+        {
+            "day": f"2026-11-{day:02}",
+            "total": {"emails": day, "sent": 0, "received": day, "meetings": 1},
+            "rows": [],
+        }
+        for day in range(1, 31)
+    ]
+    result: Any = {"window": {}, "days": days}
+    Stage(Console(file=text, width=80)).days(result)
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "emails, 465 in 30 days" in lines
+    axis = next(line for line in lines if line.startswith("   Mon"))
+    column = lines[2].index("│") + 1
+    assert [axis[column + 2 * day :][:2].strip() for day in (1, 8, 15)] == ["2", "9", "16"]
+
+
+def test_oddities_are_told_with_how_often_and_how_they_were_counted(tmp_path: Path) -> None:
+    """A line for everything that happened, none for what did not, in 80 columns."""
+    size = CompanySize(members=8, customers=12, contacts=40, copies=400, meetings=200)
+    made = make_company(tmp_path, seed=1, now=NOW, size=size)
+    text = StringIO()
+    stage = Stage(Console(file=text, width=80))
+    stage.company(made)
+    stage.oddities(made)
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    series = next(line for line in lines if line.startswith("a series "))
+    assert series.split() == ["a", "series", f"{made.awkward['series']:,}", "each", "occurrence"]
+    assert (
+        not any("comes twice or never" in line for line in lines) or made.awkward["meeting_in_repeated_hour"]
+    )
+
+
+def test_what_the_story_counts_is_what_the_tables_explain(tmp_path: Path) -> None:
+    """Every oddity has words, a name in no other, and the default mail story knows no oddity without words."""
+    names = [name for oddity in (*MAIL, *MEETINGS) for name in oddity.names]
+    assert len(names) == len(set(names))
+    assert all(oddity.what and oddity.counted for oddity in (*MAIL, *MEETINGS))
+    size = CompanySize(members=12, customers=25, contacts=110, copies=6_000, meetings=0)
+    assert set(make_company(tmp_path, seed=2, now=NOW, size=size).mail.awkward) <= set(names)
+
+
+def test_first_round_lacks_what_comes_late(tmp_path: Path) -> None:
+    """Some mailboxes and calendars are not there at first; in the end every member has one of each."""
+    size = CompanySize(members=12, customers=25, contacts=110, copies=300, meetings=200)
+    made = make_company(tmp_path, seed=3, now=NOW, size=size)
+    first, all_of_them = made.first_sources(), made.sources()
+    assert set(first) < set(all_of_them)
+    assert {source.is_calendar for source in set(all_of_them) - set(first)} == {True, False}
+    for calendars in (True, False):
+        owners = [source.member for source in all_of_them if source.is_calendar is calendars]
+        assert sorted(owners) == sorted(f"m{index}" for index in range(12))
 
 
 def test_steps_are_told_when_they_end() -> None:

@@ -43,6 +43,7 @@ class Software:
     Attributes:
         clocks: how it tells single times; `regular` those with the company's own rules, for series.
         defines: the names of zones that its files define.
+        header: what else it writes at the top.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Software:
     clocks: tuple[str, ...]
     regular: tuple[str, ...]
     defines: tuple[str, ...]
+    header: tuple[str, ...] = ()
 
 
 SOFTWARE: Final = (
@@ -63,6 +65,7 @@ SOFTWARE: Final = (
         ("utc", "utc", "stockholm", "berlin", "new_york", "tokyo"),
         ("stockholm", "berlin"),
         ("Europe/Stockholm", "Europe/Berlin"),
+        ("X-WR-CALNAME:Kalender", "X-WR-TIMEZONE:Europe/Stockholm"),
     ),
     Software(
         "outlook",

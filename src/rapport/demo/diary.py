@@ -207,7 +207,8 @@ class Diary:
             owners.append(plan.host)
         if not owners:
             owners = [*invited][:1] if plan.host is None else [plan.host]
-        plan.owners = sorted(set(owners))[:_MOST_CALENDARS]
+        # One more may come through a list.
+        plan.owners = sorted(set(owners))[: _MOST_CALENDARS - 1]
         plan.right = (
             plan.host if plan.held_by_host and plan.host is not None else self._rng.choice(plan.owners)
         )
@@ -254,8 +255,16 @@ class Diary:
                 Guest(room, Answer.ACCEPTED, self._rng.choice(ROOMS), self._rng.choice(_ROOM_ROLES))
             )
         if self._rng.random() < 0.04 and plan.guests:
-            self.awkward["list_invited"] += 1
-            plan.guests.append(Guest(self._casting.group(0), Answer.OPEN, "GROUP"))
+            self._invite_list(plan)
+
+    def _invite_list(self, plan: Plan) -> None:
+        """Some subscriber has it in its calendar although nothing names it."""
+        self.awkward["list_invited"] += 1
+        plan.guests.append(Guest(self._casting.group(0), Answer.OPEN, "GROUP"))
+        reader = self._rng.choice(self.company.groups[0].subscribers)
+        if reader not in plan.owners and reader not in plan.invited() and reader != plan.host:
+            plan.owners = sorted((*plan.owners, reader))
+            plan.faces[reader] = self._face(plan, software_of(reader))
 
 
 _ROOM_ROLES: Final = ("NON-PARTICIPANT", "REQ-PARTICIPANT", "OPT-PARTICIPANT")

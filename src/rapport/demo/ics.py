@@ -34,7 +34,7 @@ class Scribe:
         """What stands before the first entry."""
         lines = ["BEGIN:VCALENDAR", "VERSION:2.0", f"PRODID:{self._software.product}", "CALSCALE:GREGORIAN"]
         zones = [line for tzid in self._software.defines for line in definition(tzid)]
-        return self._software.mark + self._text([*lines, "METHOD:PUBLISH", *zones])
+        return self._software.mark + self._text([*lines, "METHOD:PUBLISH", *self._software.header, *zones])
 
     def closing(self) -> str:
         """What stands after the last entry."""

@@ -27,7 +27,7 @@ MAIL: Final = (
     Oddity("colleagues among themselves", "not at all", ("internal", "forwarded_inside")),
     Oddity("private mail with strangers", "not at all", ("private",)),
     Oddity("an unknown author", "not at all", ("unknown_sender",)),
-    Oddity("a mailbox whose tags are contacts", "for the contact with the tag", ("shared_mailbox",)),
+    Oddity("to an address of the team that is nobody's", "for the members who read it", ("shared_mailbox",)),
     Oddity("the same mail twice in one mailbox", "once", ("twice_in_one_mailbox",)),
     Oddity("Message-ID replaced by the provider", "as the mail it was", ("id_replaced_by_provider",)),
     Oddity(
@@ -90,6 +90,7 @@ MAIL: Final = (
 )
 MEETINGS: Final = (
     Oddity("a series", "each occurrence", ("series",)),
+    Oddity("begun long before what is read", "from where reading begins", ("series_begun_before",)),
     Oddity("an occurrence or meeting moved", "at its new time", ("occurrence_moved", "moved")),
     Oddity("moved, and no copy says which is newer", "as last written", ("moved_without_sequence",)),
     Oddity("a colleague's calendar not up to date", "as the organiser's says", ("stale_copy",)),
@@ -101,6 +102,7 @@ MEETINGS: Final = (
     Oddity("one occurrence declined", "not for that member", ("occurrence_declined",)),
     Oddity("invited to one occurrence only", "that one", ("invited_to_one_occurrence",)),
     Oddity("other guests after a change", "for the new guests", ("guests_changed",)),
+    Oddity("invited through a list", "for whoever has it in the calendar", ("list_invited",)),
     Oddity("the organiser is a contact", "as any other", ("organised_by_contact",)),
     Oddity("the organiser is unknown", "not at all", ("organised_by_unknown",)),
     Oddity("no organiser, but guests", "the calendar's owner organised it", ("without_organiser",)),

@@ -19,6 +19,7 @@ from rapport.demo.uids import is_outlook, of_one_day
 
 _SAFE_AHEAD: Final = 2 * DAY
 _MONTH: Final = 31
+_SURELY_READ: Final = 180
 _WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 
 
@@ -34,11 +35,16 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Rhythm:
-    """The days of a series, the rule that names them, and whether it names their number or their end."""
+    """The days of a series, the rule that names them, and whether it names their number or their end.
+
+    Attributes:
+        before: its days before those that are read.
+    """
 
     rule: str
     days: tuple[date, ...]
     counted: bool
+    before: tuple[date, ...] = ()
 
 
 class Series:
@@ -104,13 +110,14 @@ class Series:
         happening = [part for part in parts if part.fate != "left_out"] or parts
         dropped = [happening[place] for place in without]
         shown = [part for part in happening if part not in dropped]
-        if not shown:
+        if not shown and not rhythm.before:
             return ()
         left_out = [part.span.start for part in parts if part not in shown]
+        number = len(rhythm.before) + len(rhythm.days)
         whole = plan.entry(
             owner,
-            span=parts[0].span,
-            rule=rhythm.rule + (f";COUNT={len(parts)}" if rhythm.counted else ""),
+            span=self._span(plan.span, (*rhythm.before, *rhythm.days)[0]),
+            rule=rhythm.rule + (f";COUNT={number}" if rhythm.counted else ""),
             until=None if rhythm.counted else parts[-1].span.start,
             left_out=tuple(left_out),
         )
@@ -120,8 +127,10 @@ class Series:
 
     def _rhythm(self, most: int) -> _Rhythm:
         counted, chance = self._rng.random() < 0.5, self._rng.random()
+        if chance < 0.1:
+            return self._old_rhythm(most, counted=counted)
         if chance < 0.65:
-            weeks = 1 if chance < 0.5 else 2
+            weeks = 1 if chance < 0.55 else 2
             count = min(most, self._rng.randint(3, 24 // weeks))
             first = self._first(7 * weeks * count)
             days = tuple(first + timedelta(weeks=weeks * n) for n in range(count))
@@ -142,6 +151,16 @@ class Series:
             days = tuple(_second(_month(first, n), first.weekday()) for n in range(count))
             rule = f"FREQ=MONTHLY;BYDAY=2{_WEEKDAYS[first.weekday()]}"
         return _Rhythm(rule, days, counted)
+
+    def _old_rhythm(self, most: int, *, counted: bool) -> _Rhythm:
+        """Every other week since long ago. Six months are 181 to 184 days: none of its days is a matter of opinion."""
+        self._awkward["series_begun_before"] += 1
+        first = self._today - timedelta(days=_SURELY_READ)
+        step = timedelta(weeks=2)
+        days = tuple(first + step * n for n in range(min(most, self._rng.randint(3, 20))))
+        before = tuple(first - step * n for n in range(self._rng.randint(1, 80), 0, -1))
+        rule = f"FREQ=WEEKLY;INTERVAL=2;BYDAY={_WEEKDAYS[first.weekday()]}"
+        return _Rhythm(rule, days, counted, before)
 
     def _first(self, length: int) -> date:
         """A day from which so many days lie where calendars are read; months may begin that much earlier or later."""

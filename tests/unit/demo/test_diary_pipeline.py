@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -43,7 +43,7 @@ def _compared(
             (30, None),
             (1, None),
             (30, now.date() - timedelta(days=40)),
-            (7, date(2027, 1, 10)),
+            (7, now.date() + timedelta(days=48)),
         ):
             expected = made.truth.counts(by, days, until, now)
             actual = demo.counts(by, days, until, now)
@@ -62,3 +62,12 @@ def test_meetings_come_out_as_the_story_knows_them(
     result = _compared(tmp_path, seed, now, match_by)
     assert result.differences == []
     assert result.cells > 4_000
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(2000, 2040))
+def test_forty_diaries_come_out_as_the_story_knows_them(tmp_path: Path, seed: int) -> None:
+    """Every diary, at any time of the year, with crashes between any two steps and batches in any order."""
+    now = AUTUMN + timedelta(days=seed * 37 % 365, minutes=seed * 53 % 1440)
+    match_by = "domain" if seed % 3 == 0 else "address"
+    assert _compared(tmp_path, seed, now, match_by, crash_rate=0.05).differences == []

@@ -254,7 +254,7 @@ class Diary:
             plan.guests.append(
                 Guest(room, Answer.ACCEPTED, self._rng.choice(ROOMS), self._rng.choice(_ROOM_ROLES))
             )
-        if self._rng.random() < 0.04 and plan.guests:
+        if self._rng.random() < 0.04 and plan.guests and plan.organiser is not None:
             self._invite_list(plan)
 
     def _invite_list(self, plan: Plan) -> None:

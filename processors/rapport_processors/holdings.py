@@ -44,6 +44,9 @@ REPLACED: Final = "replaced"
 SHIFTED: Final = "shifted"
 """The same, concluded from a listing: it only holds where nobody had removed the item before (see listings.py)."""
 
+LISTED: Final = "listed"
+"""What stands there where a listing just did not show the item."""
+
 _KEPT_FIRST, _KEPT_LAST = 4, 12
 """Of many repeated absences these are enough: the others tell nothing unless a word of presence comes very late."""
 
@@ -121,6 +124,9 @@ def show(holding: Holding, said: Shown) -> None:
     words.sort(key=lambda word: word["fetch"])
     newest = max((place for place, word in enumerate(words) if word["present"]), default=0)
     words = words[newest:]
+    if said["present"] and words[0] is said:
+        # What listings concluded from an older state of the item is concluded again from this one.
+        words = [word for word in words if word["excluded"] not in (LISTED, SHIFTED)]
     if len(words) > 1 + _KEPT_FIRST + _KEPT_LAST:
         words = words[: 1 + _KEPT_FIRST] + words[-_KEPT_LAST:]
     holding["shown"] = sorted(others + words, key=lambda word: (word["stream"], word["fetch"]))

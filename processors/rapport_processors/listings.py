@@ -16,14 +16,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 
-from rapport_processors.holdings import SHIFTED, words_of
+from rapport_processors.holdings import LISTED, SHIFTED, words_of
 from rapport_processors.state import StateBatch
 from rapport_schemas.records import Holding, Page, Shown
 from rapport_schemas.topics import Lane
 
 _OPEN, _DONE, _SERIES = b"o", b"d", b"s"
 _REMEMBERED = 16
-"""Finished listings whose ranges no later one covers: a window that moves on every day leaves one behind each time."""
+"""Finished listings of a stream that words from before them, which come late, are still held against."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +90,14 @@ class Listings:
         done = replace(listing, last_fetch=page["fetch"], ended_at=page["published_at"])
         self._state.delete(self._rows, self._open)
         earlier = self.finished()
-        for one in earlier:
-            if _contains(done, one) or one in earlier[:-_REMEMBERED]:
-                self._state.delete(self._rows, _row(_DONE, one.fetch))
-                self._forget_series(one.fetch)
+        for one in earlier[: 1 - _REMEMBERED]:
+            self._state.delete(self._rows, _row(_DONE, one.fetch))
+            self._forget_series(one.fetch)
         self._state.put(self._rows, _row(_DONE, done.fetch), _encode(done))
         return done
 
     def finished(self) -> list[Listing]:
-        """The finished listings that still say something, by fetch number."""
+        """The last finished listings, by fetch number."""
         return [_decode(value) for row, value in self._state.rows(self._rows).items() if row[:1] == _DONE]
 
     def word(self, listing: Listing, stream: bytes, holding: Holding) -> Shown | None:
@@ -119,7 +118,7 @@ class Listings:
             "stream": stream,
             "fetch": listing.fetch,
             "present": False,
-            "excluded": SHIFTED if shifted else "",
+            "excluded": SHIFTED if shifted else LISTED,
             "at": listing.ended_at,
         }
 
@@ -128,10 +127,3 @@ class Listings:
         for row in self._state.rows(self._rows):
             if row.startswith(prefix):
                 self._state.delete(self._rows, row)
-
-
-def _contains(newer: Listing, older: Listing) -> bool:
-    """Whether all that the older listing says of is also said of by the newer."""
-    since = newer.since is None or (older.since is not None and newer.since <= older.since)
-    before = newer.before is None or (older.before is not None and newer.before >= older.before)
-    return newer.fetch >= older.fetch and since and before

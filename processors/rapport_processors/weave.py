@@ -85,7 +85,7 @@ class _Tenant:
     touched: dict[bytes, bool] = field(default_factory=dict)
     """Message ids to decide; True where a batch that was lost may have published something about them already."""
     overtaken: dict[bytes, list[Copy]] = field(default_factory=dict)
-    """Copies that came too late to count: a lost batch may have published what they are, before a newer one was there."""
+    """Copies that do not count, since there are newer ones: a lost batch may have published what they are."""
     relation: threads.Relation = field(default_factory=threads.Relation)
 
 
@@ -195,10 +195,12 @@ class WeaveBatch:
         rows = group(tenant.space, _COPIES, packed["id"])
         tenant.touched[packed["id"]] = True  # also when it is overtaken: a lost batch may have published it
         stored = self._state.get(rows, packed["row"])
-        if stored is not None and self._version_of(tenant, stored) >= packed["version"]:
-            copy: Copy = decode_body("copy", packed["copy"])
-            tenant.overtaken.setdefault(packed["id"], []).append(copy)
-            return
+        if stored is not None:
+            newer = self._version_of(tenant, stored) >= packed["version"]
+            late: Copy = decode_body("copy", packed["copy"]) if newer else self._open_copy(tenant, stored)
+            tenant.overtaken.setdefault(packed["id"], []).append(late)
+            if newer:
+                return
         sealed = seal(tenant.keys.seal, packed["copy"], composite_key("state", tenant.id))
         version = packed["version"].to_bytes(_VERSION_BYTES, "big")
         self._state.put(rows, packed["row"], _ROW + version + sealed)

@@ -167,6 +167,19 @@ def test_an_item_that_a_lost_batch_published_of_a_copy_that_moved_away_is_taken_
     assert live(pipeline) == ["final"]
 
 
+def test_an_item_of_a_lost_batch_goes_when_its_copy_moves_within_the_repeat() -> None:
+    """The repeat reads the copy and its going together: what was stored for a moment is known to have been an item."""
+    pipeline = MemoryPipeline(partitions=1)
+    say(pipeline, 1, written("draft", 1), LIVE)
+    only(pipeline, MAIL_RAW[LIVE].name)
+    only(pipeline, ROUTED[LIVE].name, crashes=1)
+    say(pipeline, 2, written("final", 2), LIVE)
+    only(pipeline, MAIL_RAW[LIVE].name)
+    pipeline.random.choice = max  # type: ignore[method-assign, assignment]  # one batch takes all there is
+    pipeline.run()
+    assert live(pipeline) == ["final"]
+
+
 def test_a_removal_that_only_a_lost_batch_routed_is_taken_back() -> None:
     """Shown again meanwhile, the repeated removal changes nothing; what the lost batch said must be said over."""
     pipeline = MemoryPipeline(partitions=1)

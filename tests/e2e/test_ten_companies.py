@@ -12,7 +12,13 @@ import pytest
 from local_stack import RunningStack
 from rapport.demo.company import CompanySize
 from rapport.demo.compare import Comparison
-from rapport.demo.steps import compare_conversations, compare_numbers, ingest_sources, load_directory
+from rapport.demo.steps import (
+    compare_conversations,
+    compare_numbers,
+    ingest_sources,
+    load_directory,
+    questions,
+)
 from rapport.demo.whole import Source, WholeCompany, make_company
 from rapport.waiting import wait_for_visible
 
@@ -47,18 +53,20 @@ def _told(instance: RunningStack, folder: Path, seeds: Sequence[int]) -> Compari
     companies, rng = _companies(folder, seeds), Random(seeds[0])
     for made in companies:
         load_directory(instance.endpoints, made.tenant, made.mail.first_directory)
-    _ingest(instance, rng, [source for made in companies for source in made.first_sources()])
+    first = [source for made in companies for source in made.first_sources()]
+    _ingest(instance, rng, first)
     for made in companies:
         made.later()
     sources = [source for made in companies for source in made.sources()]
-    _ingest(instance, rng, sources)
+    _ingest(instance, rng, [source for source in sources if source not in first])
     _ingest(instance, rng, sources, again=True)
     result = Comparison()
     for made in companies:
         load_directory(instance.endpoints, made.tenant, made.mail.directory)
-    for made in companies:
+    for number, made in enumerate(companies):
         wait_for_visible(instance.settings, made.tenant, timeout_seconds=300)
-        own = compare_numbers(instance.endpoints, made.mail)
+        # All days of each, and together all windows.
+        own = compare_numbers(instance.endpoints, made.mail, questions(made.now)[number % 3 :: 3])
         own.add(compare_conversations(instance.settings, instance.endpoints, made.mail))
         result.cells += own.cells
         result.differences += [f"{made.tenant}: {line}" for line in own.differences]
@@ -69,7 +77,7 @@ def test_ten_companies_differ_in_no_cell(instance: RunningStack, tmp_path: Path)
     """Two workers, two rounds, shuffled arrival, every file ingested twice at least."""
     result = _told(instance, tmp_path, range(200, 210))
     assert result.differences == []
-    assert result.cells > 50_000
+    assert result.cells > 30_000
 
 
 @pytest.mark.soak

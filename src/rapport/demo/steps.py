@@ -173,16 +173,18 @@ def questions(now: datetime) -> list[tuple[int, date | None]]:
     ]
 
 
-def compare_numbers(where: Endpoints, made: GeneratedCompany) -> Comparison:
+def compare_numbers(
+    where: Endpoints, made: GeneratedCompany, asked: Sequence[tuple[int, date | None]] | None = None
+) -> Comparison:
     """Every cell of every window and of every day of six months, by member, customer and contact.
 
-    Both sides see one `now`.
+    Both sides see one `now`. `asked` are the windows, those of `questions` where none are given.
     """
     result = Comparison()
     with closing(connect(where.clickhouse)) as client:
         impact = Impact(client)
         for by in BY:
-            for days, until in questions(made.now):
+            for days, until in questions(made.now) if asked is None else asked:
                 actual = impact.counts(made.company.tenant, by, days, until, made.now, planned=True)
                 expected = made.truth.counts(by, days, until, made.now)
                 ended = f", ended with {until}" if until else ""

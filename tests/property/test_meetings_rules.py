@@ -554,6 +554,16 @@ def test_a_listing_without_bounds_is_of_everything() -> None:
     assert [meeting.cancelled for meeting in office.meetings()] == [True, True]
 
 
+def test_what_moved_out_of_a_listings_range_before_it_stays_when_its_page_comes_late() -> None:
+    """A listing is held against what was known when it began, whichever lane was ahead."""
+    office = Office()
+    office.page("ann", shown("1", event("u1", day(3, "10:00:00Z"), XENA)), fetch=1)
+    office.listing("ann", range_from=day_ms(0), range_to=day_ms(7), fetch=3)
+    office.pipeline.run()
+    office.page("ann", shown("1", event("u1", day(9, "10:00:00Z"), XENA)), fetch=2)
+    assert not office.meeting().cancelled
+
+
 def test_a_listing_that_never_ends_removes_nothing_and_a_new_one_voids_it() -> None:
     """The connector crashed and began again: what only the first one showed is gone by the second one."""
     office = Office()

@@ -140,9 +140,9 @@ class _Demo:
         def watch(source: Source, done: Ingested) -> None:
             step.show(f"{source.path.name}, {done.sources} of {len(sources)}")
 
-        with self._stage.step(f"ingesting {what}") as step:
+        with self._stage.step(f"reading {what}") as step:
             done = ingest_sources(self._settings, where, sources, watch)
-            step.outcome = f"ingested {what}: {done.mails:,} mails, {done.meetings:,} meetings"
+            step.outcome = f"read {what}: {done.mails:,} mails, {done.meetings:,} meetings"
 
     def _show(self, where: Endpoints, made: WholeCompany) -> None:
         with closing(connect(where.clickhouse)) as client:

@@ -142,8 +142,8 @@ class Origin(TypedDict):
     index: int
 
 
-class CopyMessage(TypedDict):
-    """A mail copy, parsed: pure content, nothing decided."""
+class MessageContent(TypedDict):
+    """What a mail says, parsed."""
 
     message_id: str
     fallback_id: str
@@ -159,6 +159,11 @@ class CopyMessage(TypedDict):
     base_subject: str
     preview: str
     people: list[Person]
+
+
+class CopyMessage(MessageContent):
+    """A mail copy, parsed: pure content, nothing decided."""
+
     thread_key: bytes
     fetched_at: int
     origin: Origin
@@ -173,8 +178,8 @@ class Attendee(TypedDict):
     response: str
 
 
-class CopyMeeting(TypedDict):
-    """A calendar copy, parsed: pure content, nothing decided."""
+class MeetingContent(TypedDict):
+    """What an event says, parsed."""
 
     uid: str
     original_start: str
@@ -193,6 +198,11 @@ class CopyMeeting(TypedDict):
     owner_organizes: bool
     sequence: int | None
     updated: int | None
+
+
+class CopyMeeting(MeetingContent):
+    """A calendar copy, parsed: pure content, nothing decided."""
+
     series_key: bytes
     fetched_at: int
     origin: Origin

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
 
 from rapport_core.errors import PoisonError
 from rapport_processors.mail.addresses import mailboxes
@@ -13,29 +12,10 @@ from rapport_processors.mail.headers import Headers, charset_hint, decode_text, 
 from rapport_processors.mail.identity import Author, author, fallback_id
 from rapport_processors.mail.references import links
 from rapport_processors.mail.subjects import base_and_prefix
-from rapport_schemas.records import MailFields, Person
+from rapport_schemas.records import MailFields, MessageContent, Person
 
 _ROLES = (("sender", "sender"), ("reply_to", "reply-to"), ("to", "to"), ("cc", "cc"), ("bcc", "bcc"))
 _NAMED_IN = ("from", "to", "cc", "reply-to", "sender")
-
-
-class ParsedMessage(TypedDict):
-    """What a CopyMessage says about the mail itself; the thread key, fetch time and origin are the caller's."""
-
-    message_id: str
-    fallback_id: str
-    header_id: str
-    author: str
-    author_name: str
-    author_hidden: bool
-    date: int | None
-    provider_time: int | None
-    mail_class: str
-    sent: bool
-    subject: str
-    base_subject: str
-    preview: str
-    people: list[Person]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +33,7 @@ class ParsedMail:
             reference to go by.
     """
 
-    message: ParsedMessage
+    message: MessageContent
     links: tuple[str, ...]
     thread_id: str
     conversation_key: str | None
@@ -80,7 +60,7 @@ def parse_mail(fields: MailFields) -> ParsedMail:
     own = ids.own or fallback
     sent = fields["folder"] == "sent" or "SENT" in fields["labels"]
     conversation = fields["conversation"]
-    message = ParsedMessage(
+    message = MessageContent(
         message_id=ids.own,
         fallback_id=fallback,
         header_id=ids.header,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from hashlib import blake2b
-from typing import Final, TypedDict
+from typing import Final
 
 from rapport_core.errors import PoisonError
 from rapport_processors.mail.addresses import comparable
 from rapport_processors.mail.headers import sound
 from rapport_processors.meetings.uid import canonical_uid
 from rapport_schemas.calendar_times import instant_ms, instant_text, is_date
-from rapport_schemas.records import Attendee, EventFields
+from rapport_schemas.records import Attendee, EventFields, MeetingContent
 
 ANSWERS: Final = frozenset({"accepted", "declined", "tentative"})
 """What counts as an answer to an invitation."""
@@ -20,29 +20,7 @@ _PLACES = frozenset({"room", "resource"})
 _NOT_PUBLIC = frozenset({"private", "confidential"})
 
 
-class ParsedMeeting(TypedDict):
-    """What a CopyMeeting says about the event itself; hashes, fetch time and origin are the caller's."""
-
-    uid: str
-    original_start: str
-    start: str
-    end: str
-    cancelled: bool
-    kind: str
-    title: str
-    location: str
-    preview: str
-    private: bool
-    organizer: str
-    organizer_name: str
-    attendees: list[Attendee]
-    owner_response: str
-    owner_organizes: bool
-    sequence: int | None
-    updated: int | None
-
-
-def parse_event(event: EventFields, owner: str = "") -> ParsedMeeting:
+def parse_event(event: EventFields, owner: str = "") -> MeetingContent:
     """Reads one event. Pure. `owner` is the member whose calendar it stands in: who organises where nobody else is named.
 
     Raises:
@@ -51,7 +29,7 @@ def parse_event(event: EventFields, owner: str = "") -> ParsedMeeting:
     start = _time(event["start"])
     organizer = comparable(event["organizer"]) or ""
     title = sound(event["title"])
-    return ParsedMeeting(
+    return MeetingContent(
         uid=sound(canonical_uid(event["uid"])) or _fallback_uid(organizer or owner, start, title),
         original_start=_time(event["original_start"]) if event["original_start"] else "",
         start=start,

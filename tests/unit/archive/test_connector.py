@@ -14,9 +14,10 @@ from memory_log import CrashError, MemoryLog, MemoryProducer
 from rapport_core.errors import ConfigError, RefusedError, UnavailableError
 from rapport_producers import pages
 from rapport_producers.archive import connector
-from rapport_producers.archive.connector import Outcome, StoppedError, ingest
+from rapport_producers.archive.connector import Outcome, ingest
 from rapport_producers.archive.sources import Archive, EmlArchive, MaildirArchive, MboxArchive
 from rapport_producers.publisher import Owner
+from rapport_producers.session import StoppedError
 from rapport_schemas.topics import CONNECTIONS, CURSORS, DEAD, MAIL_RAW, Lane
 
 FROM = b"From someone@example.com Thu Jan  1 00:00:00 1970\n"

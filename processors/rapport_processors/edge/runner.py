@@ -18,7 +18,7 @@ from confluent_kafka import Consumer
 
 from rapport_core.clock import Clock, to_ms
 from rapport_core.errors import InvariantError, UnavailableError
-from rapport_processors.edge.recovery import recover
+from rapport_processors.edge.recovery import Abandoned, recover
 from rapport_processors.edge.rocks import Position, RocksStore, shared_cache
 from rapport_processors.outbox import OutRecord
 from rapport_processors.records import InRecord
@@ -93,6 +93,8 @@ class StageRunner:
 
         Raises recovery.Abandoned when the assignment changes meanwhile.
         """
+        if not still_assigned():
+            raise Abandoned  # a number drawn this late may be above the next owner's: it must fence nobody off
         for partition in self._owned.stores.keys() - assignment.partitions:
             self._owned.stores.pop(partition).close()
         fence: Changelog = {"assignment": assignment.number, "changes": []}

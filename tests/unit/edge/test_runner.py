@@ -15,6 +15,7 @@ from confluent_kafka import Consumer
 
 from rapport_core.errors import InvariantError, PoisonError, UnavailableError
 from rapport_processors.edge import runner as runner_module
+from rapport_processors.edge.recovery import Abandoned
 from rapport_processors.edge.rocks import Position, RocksStore
 from rapport_processors.edge.runner import Assignment, StageRunner
 from rapport_processors.outbox import OutRecord
@@ -139,6 +140,14 @@ def test_lost_partitions_are_closed_and_kept_ones_stay_open(counting: StageRunne
     with pytest.raises(InvariantError):
         owned(counting, 0)
     counting.close()
+
+
+def test_who_lost_the_partitions_meanwhile_fences_nobody_off(counting: StageRunner) -> None:
+    """Its number may be above the next owner's."""
+    outlet = RecordingOutlet()
+    with pytest.raises(Abandoned):
+        asyncio.run(counting.take_over(Assignment(9, frozenset({0, 1})), outlet, lambda: False))
+    assert not outlet.calls
 
 
 def test_a_broker_that_is_away_is_waited_for(counting: StageRunner) -> None:

@@ -119,24 +119,28 @@ def _reason(decision: Decision) -> str:
     return said if len(said) <= _REASON_CHARS else ""
 
 
+def _names(keys: TenantKeys, said: Message | Meeting) -> tuple[str, list[str]]:
+    """The public id, and every id by which a person may ask for it."""
+    if isinstance(said, Meeting):
+        return meeting_item_id(keys, said.uid, said.original_start), [said.uid]
+    return message_item_id(keys, said.identity, said.author, said.earliest_ms), _message_ids(said)
+
+
 def item_of(
     tenant: str, gen: int, keys: TenantKeys, said: Message | Meeting, decision: Decision, assignment: int
 ) -> tuple[Item, bytes]:
     """The item record, sealed, and a digest of all that it says: equal digests need no new record."""
-    if isinstance(said, Message):
-        public_id = message_item_id(keys, said.identity, said.author, said.earliest_ms)
-        ids = _message_ids(said)
-    else:
-        public_id, ids = meeting_item_id(keys, said.uid, said.original_start), [said.uid]
+    public_id, ids = _names(keys, said)
+    meeting = said if isinstance(said, Meeting) else None
     addresses = sorted({person["address"] for person in said.people} | {said.author} - {""})
     item: Item = {
         "tenant": tenant,
         "gen": gen,
         "item_id": public_id,
-        "kind": "email",
+        "kind": "meeting" if meeting else "email",
         "at": said.at_ms,
         "thread_key": said.thread_key.hex(),
-        "mail_class": "",
+        "mail_class": said.mail_class if isinstance(said, Message) else "",
         "synced": decision.synced,
         "rule": decision.rule,
         "author_members": list(decision.author_members),
@@ -154,14 +158,10 @@ def item_of(
         "address_hashes": [keyed_hash(keys.hash, "address", address) for address in addresses[:_MOST_HASHES]],
         "sealed": b"",
         "mark": None,
-        "ends": None,
-        "cancelled": False,
+        "ends": meeting.ends_ms if meeting else None,
+        "cancelled": meeting.cancelled if meeting else False,
         "declined_members": list(decision.declined),
     }
-    if isinstance(said, Message):
-        item["mail_class"] = said.mail_class
-    else:
-        item["kind"], item["ends"], item["cancelled"] = "meeting", said.ends_ms, said.cancelled
     body = encode_body("item_body", body_of(said, decision))
     digest = blake2b(repr(item).encode() + body, digest_size=HASH_BYTES).digest()
     item["assignment"] = assignment

@@ -17,7 +17,7 @@ from rapport_core.ids import HASH_BYTES
 from rapport_processors.bundles import Bundles
 from rapport_processors.state import StateBatch, group
 from rapport_schemas.records import Mark
-from rapport_schemas.topics import RAW, Lane
+from rapport_schemas.topics import RAW_TOPICS, Lane
 
 _SPACE = b"\0marks\0"
 _CLEAN, _DIRTY = b"\x00", b"\x01"
@@ -29,7 +29,7 @@ _REMEMBERED = 64
 def expected_sources(round_: int, partitions: int) -> int:
     """How many sources speak in a round."""
     if round_ == 0:
-        return partitions * sum(map(len, RAW.values())) + 1
+        return partitions * len(RAW_TOPICS) + 1
     return partitions * len(_LANES)
 
 

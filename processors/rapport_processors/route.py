@@ -6,7 +6,7 @@ Keyed by connection: everything one connection ever said stands in one partition
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -176,8 +176,7 @@ class RouteStage:
         series = series_of(context, change)
         if newest:
             holding["time"], holding["series"] = holdings.time_of(change), series
-        if series:
-            listings.shows(context.page, series)
+        listings.shows(context.page, series)
         for listing in finished:
             if (said := listings.word(listing, context.stream, holding)) is not None:
                 holdings.show(holding, said)
@@ -198,7 +197,7 @@ class RouteStage:
         holding["fetch"], holding["digest"] = turn.context.page["fetch"], digest
         if changed:
             self._keep_fields(turn, holding)
-            self._send(turn, turn.content(), holding)
+            self._send(turn, holding)
 
     def _take_presence(self, turn: _Turn, holding: Holding) -> None:
         """No newer fields: those that are known are sent on when the presence changed."""
@@ -206,7 +205,7 @@ class RouteStage:
             return
         kept = self._kept_fields(turn.context, holding)
         if kept is not None:
-            self._send(turn, content_of(turn.context, turn.index, kept), holding)
+            self._send(replace(turn, change=kept), holding)
 
     def _say_again(self, turn: _Turn, digest: bytes | None, holding: Holding) -> None:
         """This word changes nothing; but the first time it came, a batch that was lost may have said something of it."""
@@ -214,7 +213,7 @@ class RouteStage:
             return
         kept = turn.change if digest == holding["digest"] else self._kept_fields(turn.context, holding)
         if kept is not None:
-            self._send(turn, content_of(turn.context, turn.index, kept), holding)
+            self._send(replace(turn, change=kept), holding)
 
     def _listing_end(self, state: StateBatch, context: PageContext, bundles: Bundles) -> None:
         """What the finished listing did not show goes."""
@@ -223,7 +222,7 @@ class RouteStage:
         if listing is None:
             return
         rows = group(context.space, _HOLDINGS, context.connection)
-        for index, (row, stored) in enumerate(state.rows(rows).items()):
+        for row, stored in state.rows(rows).items():
             holding: Holding = decode_body("holding", stored)
             said = listings.word(listing, context.stream, holding)
             if said is None:
@@ -231,17 +230,16 @@ class RouteStage:
             holdings.show(holding, said)
             kept = self._kept_fields(context, holding)
             if kept is not None and _moved(holding):
-                self._send(_Turn(context, index, kept, bundles), content_of(context, index, kept), holding)
+                self._send(_Turn(context, 0, kept, bundles), holding)
             state.put(rows, row, encode_body("holding", holding))
 
-    def _send(self, turn: _Turn, content: Content, holding: Holding) -> None:
+    def _send(self, turn: _Turn, holding: Holding) -> None:
         """Passes the copy and its claims on, and notes in the holding what was sent."""
-        context, bundles = turn.context, turn.bundles
+        content, context, bundles = turn.content(), turn.context, turn.bundles
         gone = holdings.gone(holding)
-        holding["revision"] += 1
         told = "moved" if gone == holdings.REPLACED else gone
         copy = content.copy(context, turn.provider_id, gone=told, gone_at=holdings.gone_at(holding))
-        copy["version"] = context.assignment << _REVISION_BITS | holding["revision"]
+        copy["version"] = _next_version(context, holding)
         tenant, gen = context.page["tenant"], context.gen
         if holding["id"] and holding["id"] != copy["id"]:
             moved: Copy = {**copy, "id": holding["id"], "gone": "moved", "message": None, "meeting": None}
@@ -261,9 +259,8 @@ class RouteStage:
             bundles.claim(tenant, gen, claim)
         if content.id != holding["id"]:
             copy = content.copy(context, turn.provider_id, gone="moved", gone_at=None)
-            holding["revision"] += 1
-            copy["version"] = context.assignment << _REVISION_BITS | holding["revision"]
-            bundles.copy(tenant, gen, {**copy, "message": None})
+            copy["version"] = _next_version(context, holding)
+            bundles.copy(tenant, gen, {**copy, "message": None, "meeting": None})
 
     def _kept_fields(self, context: PageContext, holding: Holding) -> Change | None:
         if holding["fields"] is None:
@@ -285,6 +282,12 @@ class RouteStage:
         holding["fields"] = seal(
             keys.seal, encode_body("page_body", body), composite_key("state", page["tenant"])
         )
+
+
+def _next_version(context: PageContext, holding: Holding) -> int:
+    """The version of the next copy that is sent of a holding."""
+    holding["revision"] += 1
+    return context.assignment << _REVISION_BITS | holding["revision"]
 
 
 def _moved(holding: Holding) -> bool:

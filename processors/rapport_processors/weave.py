@@ -54,7 +54,7 @@ class DirectoryView(Protocol):
 
 
 class _Decided:
-    """What was published of the items of one message id: digest, anchor, and under which assignment."""
+    """What was published of the items of one message or meeting id: digest, anchor, and under which assignment."""
 
     def __init__(self, state: StateBatch, rows: bytes, assignment: int, *, again: bool) -> None:
         self._state, self._rows, self._again = state, rows, again
@@ -83,7 +83,7 @@ class _Tenant:
     space: bytes
     keys: TenantKeys
     touched: dict[bytes, bool] = field(default_factory=dict)
-    """Message ids to decide; True where a batch that was lost may have published something about them already."""
+    """Ids of messages and meetings to decide; True where a batch that was lost may have published something about them already."""
     overtaken: dict[bytes, list[Copy]] = field(default_factory=dict)
     """Copies that do not count, since there are newer ones: a lost batch may have published what they are."""
     relation: threads.Relation = field(default_factory=threads.Relation)

@@ -87,7 +87,7 @@ class Session(Generic[Token]):
 
     def _next_fetch(self, saved: bytes) -> None:
         """The connection is known before its first page is; it counts as synced when a run has ended."""
-        self.register()
+        self._register()
         if self._fetch >= self._reserved:
             self._reserved = self._fetch + FETCH_BLOCK
             self.save(saved)
@@ -112,12 +112,12 @@ class Session(Generic[Token]):
 
     def save_last(self, position: bytes) -> None:
         """Saves the cursor of a run that ends. No number above the last was used, so it gives the others back."""
-        self.register()
+        self._register()
         self._reserved = self._fetch
         self.save(position)
         self.drain()
 
-    def register(self) -> None:
+    def _register(self) -> None:
         """Makes the connection known."""
         if self._connection is None:
             self._announce(self._blank())

@@ -48,6 +48,7 @@ MAIL_RAW = _lanes("mail.raw", "page", "connection", _FOREVER)
 CALENDAR_RAW = _lanes("calendar.raw", "page", "connection", _FOREVER)
 RAW = {lane: (MAIL_RAW[lane], CALENDAR_RAW[lane]) for lane in Lane}
 """The log, and with it everything that route reads."""
+RAW_TOPICS = tuple(topic for lane_topics in RAW.values() for topic in lane_topics)
 ROUTED = _lanes("routed", "routed", "tenant, generation (partition set by shard)", _FOREVER)
 """Kept until records below weave's committed offset are trimmed: a time limit would lose mail while workers are down."""
 ITEMS = Topic(

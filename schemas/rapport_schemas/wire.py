@@ -80,11 +80,8 @@ def _blank_value(kind: Any) -> Any:
 
 
 def encode_body(name: str, value: Any) -> bytes:
-    """A body of the present version, or a record value without its id, of which only a digest can be made.
-
-    Raises InvariantError when `value` does not fit: a programming error, never a user's.
-    """
-    version = BODIES.get(name, 1)
+    """A body of the present version. Raises InvariantError when `value` does not fit: a programming error, never a user's."""
+    version = BODIES[name]
     return _encode(name, value, b"" if version == 1 else bytes((2 * version - 1,)))
 
 
@@ -137,10 +134,10 @@ class Wire:
             name: [b"\0" + number.to_bytes(4, "big") for number in numbers]
             for name, numbers in (ids or FIXED_IDS).items()
         }
-        self._prefix = {name: versions[-1] for name, versions in prefixes.items()}
+        self._prefix = {name: found[-1] for name, found in prefixes.items()}
         self._version = {
-            name: {prefix: version for version, prefix in enumerate(prefixes_, 1)}
-            for name, prefixes_ in prefixes.items()
+            name: {prefix: version for version, prefix in enumerate(found, 1)}
+            for name, found in prefixes.items()
         }
 
     def encode(self, name: str, value: Any) -> bytes:

@@ -14,7 +14,7 @@ from rapport.settings import Endpoints, Settings, endpoints
 from rapport_core.clock import SystemClock, to_ms
 from rapport_core.errors import UnavailableError
 from rapport_schemas.records import Mark
-from rapport_schemas.topics import DIRECTORY, ITEMS, PARTITIONS, RAW, THREAD_ALIAS, composite_key
+from rapport_schemas.topics import DIRECTORY, ITEMS, PARTITIONS, RAW_TOPICS, THREAD_ALIAS, composite_key
 from rapport_schemas.wire import blank
 from rapport_sinks.clickhouse.client import connect
 from rapport_sinks.clickhouse.queries import Impact
@@ -66,15 +66,14 @@ def _write_marks(where: Endpoints, tenant: str, mark_id: str) -> None:
         if error is None:
             confirmed.append(message)
 
-    inputs = [topic for topics in RAW.values() for topic in topics]
-    for topic in inputs:
+    for topic in RAW_TOPICS:
         for partition in range(topic.partitions):
             producer.produce(topic.name, page, key=key, partition=partition, on_delivery=confirm)
     said = {**blank("directory_entry"), **mine, "kind": "mark", "recorded_at": now_ms}
     entry = wire.encode("directory_entry", said)
     producer.produce(DIRECTORY.name, entry, key=key, partition=0, on_delivery=confirm)
     producer.flush(_DELIVERY_SECONDS)
-    if len(confirmed) < len(inputs) * PARTITIONS + 1:
+    if len(confirmed) < len(RAW_TOPICS) * PARTITIONS + 1:
         raise UnavailableError(
             "Kafka does not confirm records; see `rapport doctor`, then repeat the command"
         )

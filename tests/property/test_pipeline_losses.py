@@ -12,7 +12,7 @@ from memory_pipeline import TENANT, MemoryPipeline, change_of, mail
 from rapport_processors.state import StateBatch
 from rapport_schemas import topics
 from rapport_schemas.records import MailFields
-from rapport_schemas.topics import DIRECTORY, MAIL_RAW, MAX_MESSAGE_BYTES, RAW, ROUTED, Lane
+from rapport_schemas.topics import DIRECTORY, MAIL_RAW, MAX_MESSAGE_BYTES, RAW_TOPICS, ROUTED, Lane
 from rapport_schemas.wire import blank
 
 BACKFILL, LIVE = Lane.BACKFILL, Lane.LIVE
@@ -53,7 +53,7 @@ def test_an_item_that_only_a_lost_batch_published_is_taken_back() -> None:
     pipeline.publish_mail(
         "b", "m2", [("1", written("dated", more="Date: Mon, 5 Jan 2026 10:00:00 +0000\n"))], lane=LIVE
     )
-    for topic in (each for lane_topics in RAW.values() for each in lane_topics):
+    for topic in RAW_TOPICS:
         only(pipeline, topic.name)
     only(pipeline, ROUTED[BACKFILL].name, crashes=1)
     only(pipeline, ROUTED[LIVE].name)

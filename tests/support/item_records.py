@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, cast
 
 from memory_keys import MemoryKeyRing
-from rapport_core.clock import from_ms
 from rapport_schemas.records import DirectoryEntry, Item, ItemBody, Mark, ThreadAlias
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import DIRECTORY, ITEMS, THREAD_ALIAS, composite_key
@@ -140,8 +139,3 @@ def alias_record(value: ThreadAlias, offset: int, partition: int = 0) -> Record:
 def entry_record(value: DirectoryEntry, offset: int) -> Record:
     """A directory entry as the broker gives it."""
     return Record(Partition(DIRECTORY.name, 0), offset, WIRE.encode("directory_entry", value))
-
-
-def iso_day(ms: int) -> str:
-    """The UTC day of an instant."""
-    return from_ms(ms).date().isoformat()

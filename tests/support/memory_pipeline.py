@@ -26,8 +26,6 @@ from rapport_schemas import topics
 from rapport_schemas.records import (
     Change,
     DirectoryEntry,
-    EventAttendee,
-    EventFields,
     Item,
     ItemBody,
     MailFields,
@@ -41,6 +39,7 @@ from rapport_schemas.topics import (
     DIRECTORY,
     MAIL_RAW,
     RAW,
+    RAW_TOPICS,
     ROUTED,
     Lane,
     Topic,
@@ -203,7 +202,7 @@ class MemoryPipeline:
     def publish_mark(self, mark_id: str) -> None:
         mark: Mark = {"id": mark_id, "tenant": TENANT, "round": 0, "source": "command", "dirty": False}
         value = self.wire.encode("page", _page(type="mark", mark=mark))
-        for topic in (each for lane_topics in RAW.values() for each in lane_topics):
+        for topic in RAW_TOPICS:
             for partition in range(self.partitions):
                 self.append([OutRecord(topic.name, partition, b"mark", value)])
         entry: Any = {**blank("directory_entry"), "tenant": TENANT, "kind": "mark", "mark": mark}
@@ -329,46 +328,6 @@ def _page(**fields: object) -> Page:
 
 def _at(published_at: int | None) -> dict[str, Any]:
     return {} if published_at is None else {"published_at": published_at}
-
-
-def event(uid: str, start: str, end: str = "", **fields: Any) -> EventFields:
-    """A confirmed event with nothing but a UID and times, unless more is said."""
-    found: Any = {
-        **dict.fromkeys(EventFields.__annotations__, ""),
-        "uid": uid,
-        "start": start,
-        "end": end or start,
-        "status": "confirmed",
-        "attendees": [],
-        "owner_organizes": False,
-        "visibility": "public",
-        "sequence": None,
-        "updated": None,
-        **fields,
-    }
-    made: EventFields = found
-    return made
-
-
-def attendee(address: str, response: str = "", **fields: str) -> EventAttendee:
-    """Somebody who is invited."""
-    found: Any = {
-        "address": address,
-        "name": "",
-        "kind": "individual",
-        "role": "required",
-        "response": response,
-    } | fields
-    made: EventAttendee = found
-    return made
-
-
-def event_change(
-    provider_id: str, event: EventFields | None, *, op: str = "", at: int | None = None
-) -> Change:
-    """An upsert of an event, or its removal; or what `op` says."""
-    op = op or ("upsert" if event else "removed")
-    return {"op": op, "provider_id": provider_id, "mail": None, "event": event, "at": at}
 
 
 def change_of(provider_id: str, mail: MailFields | None) -> Change:

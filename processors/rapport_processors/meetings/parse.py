@@ -13,7 +13,7 @@ from rapport_processors.meetings.uid import canonical_uid
 from rapport_schemas.calendar_times import instant_ms, instant_text, is_date
 from rapport_schemas.records import Attendee, EventFields, MeetingContent
 
-ANSWERS: Final = frozenset({"accepted", "declined", "tentative"})
+_ANSWERS: Final = frozenset({"accepted", "declined", "tentative"})
 """What counts as an answer to an invitation."""
 
 _PLACES = frozenset({"room", "resource"})
@@ -91,7 +91,7 @@ def _role(kind: str, role: str) -> str:
 
 
 def _answer(said: str) -> str:
-    return said if said in ANSWERS else ""
+    return said if said in _ANSWERS else ""
 
 
 def _fallback_uid(organizer: str, start: str, title: str) -> str:

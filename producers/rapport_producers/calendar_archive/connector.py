@@ -35,7 +35,7 @@ MOST_COMPONENTS = 10_000
 """Components of one UID that are held together: a series and its single changes."""
 
 MOST_BYTES = 32 * 1024 * 1024
-"""And their text."""
+"""Most bytes of their text: what a longer group has beyond is a dead letter."""
 
 _STOP_PATIENCE_SECONDS = 10.0
 _REPORT_EVENTS = 200
@@ -50,9 +50,12 @@ class Outcome:
         read: events in the archive; a series is one, each of its changed occurrences another.
         published: single events and occurrences.
         removed: occurrences that the calendar says are taken out of their series.
+        dead: events that could not be read, each a dead letter.
         others: tasks, journals, free/busy and the like, which are no events.
         untouched: nobody changed the archive since the last run, and nothing was done.
         compared: whether what is missing from the archive now counts as gone.
+        messages: the archive holds invitations (iTIP), which say nothing of what else there is.
+        consumed, total: bytes of the archive, for a progress bar.
     """
 
     read: int = 0

@@ -24,7 +24,7 @@ PREVIEW_CHARS = 200
 TEXT_CHARS = 1000
 """What is kept of a title, place or name: calendars hold whole letters in them now and then."""
 
-ANSWERS = frozenset({"REPLY", "REFRESH", "COUNTER", "DECLINECOUNTER"})
+_ITIP_ANSWERS = frozenset({"REPLY", "REFRESH", "COUNTER", "DECLINECOUNTER"})
 """Methods of messages about a meeting that do not say how the meeting is."""
 
 _MOST_RULES = 10
@@ -102,7 +102,7 @@ class Event:
     def __init__(self, properties: Properties, zones: Zones, method: str, place: str, order: int) -> None:
         self._properties, self._zones = properties, zones
         self.place = place
-        if method in ANSWERS:
+        if method in _ITIP_ANSWERS:
             raise PoisonError(
                 "itip_answer", "this is somebody's answer to an invitation, not a meeting: leave the file out"
             )

@@ -85,7 +85,11 @@ def _single(event: Event) -> Change:
 
 
 def _series(master: Event, moved: list[_Occurrence], window: Window) -> Iterator[Change]:
-    """A single event of this UID that became a series must not count besides it."""
+    """The changes of one series in the window.
+
+    Raises PoisonError for a rule that cannot be followed, OverflowError for one that leaves the calendar.
+    """
+    # A single event of this UID that became a series must not count besides it.
     yield {"op": "replaced", "provider_id": master.base_id(), "mail": None, "event": None, "at": None}
     own = {one.original.text() for one in moved}
     future = sorted((one for one in moved if one.source.and_future), key=_original_wall)

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from rich.markup import escape
 
-from rapport.cli.tables import console
+from rapport.cli.tables import console, shown_subject
 from rapport_core.ids import keyed_hash
 from rapport_core.keys import TenantKeys
 from rapport_processors.mail.addresses import comparable
@@ -20,8 +20,6 @@ from rapport_sinks.clickhouse.queries import Impact
 
 _MOST_ITEMS = 20
 _ITEM_ID = re.compile(r"[0-9a-f]{32}")
-
-_PRIVATE = "Private meeting"
 
 _MAIL_RULES = {
     "contact_address": "an address in it is a contact's, and its author is a team member or a contact",
@@ -126,7 +124,7 @@ class Explainer:
             **decided,
             "counted": decided["matched"] and not obstacle,
             "sentence": _sentence(decided, obstacle),
-            "subject": _shown_subject(whole) if whole else None,
+            "subject": shown_subject(whole) if whole else None,
             "members": whole["members"] if whole else [],
             "declined_members": whole["declined_members"] if whole else [],
             "customers": whole["customers"] if whole else [],
@@ -188,10 +186,6 @@ def _sentence(decided: Decided, obstacle: str) -> str:
     if not decided["matched"]:
         return f"It is left out: {why}."
     return f"It belongs here, because {why}; {obstacle}." if obstacle else f"It is counted: {why}."
-
-
-def _shown_subject(whole: WholeItem) -> str:
-    return _PRIVATE if whole["private"] else whole["subject"]
 
 
 def _print_item(item: ExplainedItem) -> None:

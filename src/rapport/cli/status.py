@@ -21,7 +21,7 @@ from rapport_schemas.topics import (
     CONNECTIONS,
     DIRECTORY,
     ITEMS,
-    RAW,
+    RAW_TOPICS,
     ROUTED,
     SINK_GROUP,
     THREAD_ALIAS,
@@ -31,7 +31,7 @@ from rapport_schemas.topics import (
 
 app = typer.Typer()
 _STEPS: tuple[tuple[str, str, tuple[Topic, ...]], ...] = (
-    ("route", WORKERS_GROUP, tuple(topic for lane in RAW.values() for topic in lane)),
+    ("route", WORKERS_GROUP, RAW_TOPICS),
     ("weave", WORKERS_GROUP, tuple(ROUTED.values())),
     ("directory", WORKERS_GROUP, (DIRECTORY,)),
     ("sink", SINK_GROUP, (ITEMS, THREAD_ALIAS)),

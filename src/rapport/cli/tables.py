@@ -74,7 +74,7 @@ def print_items(page: ItemsPage) -> None:
     table.add_column("author", max_width=22)
     table.add_column("subject")
     for item in page["items"]:
-        subject = _PRIVATE if item["private"] else item["subject"]
+        subject = shown_subject(item)
         arrow = _ARROWS.get(item["direction"], "◦")
         table.add_row(_when(item, zone), arrow, _giving_way(item["author"]), _giving_way(subject))
     if page["items"]:
@@ -113,6 +113,11 @@ def _giving_way(text: str, style: str = "") -> Text:
     Its column must not be `no_wrap`: rich takes room from columns that may wrap first, and only then from the others.
     """
     return Text(text, style, no_wrap=True, overflow="ellipsis")
+
+
+def shown_subject(item: ListedItem) -> str:
+    """An item's subject, or what stands for a private meeting's."""
+    return _PRIVATE if item["private"] else item["subject"]
 
 
 def _when(item: ListedItem, zone: ZoneInfo) -> str:

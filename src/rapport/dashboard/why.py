@@ -64,7 +64,7 @@ def _of_meeting(item: Mapping[str, Any], names: _Naming, now: datetime) -> list[
         for who in item["declined_members"]
     ]
     if item["private"]:
-        sentences.append("It is private: Rapport keeps when it is and who takes part, nothing else.")
+        sentences.append("It is private: Its title, place and text are shown nowhere.")
     return sentences
 
 

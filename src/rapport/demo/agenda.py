@@ -13,6 +13,9 @@ DAY: Final = 86_400
 BACK: Final = 177
 """Days before now: a little less than the six months that an archive is read back."""
 AHEAD: Final = 125
+SAFE_AHEAD: Final = 2 * DAY
+"""What is taken out of a calendar lies so far ahead that it is still ahead when the calendar is read again."""
+
 _HOUR: Final = 3600
 _WINDOWS: Final = (1, 7, 30, 90)
 

@@ -116,7 +116,7 @@ def _observance(kind: str, start: str, before: str, after: str, rule: str) -> li
 
 
 def told(name: str, at: int, clock: str, *, all_day: bool = False, skipped: bool = False) -> str:
-    """The property `name` with an instant as its value; also of several, joined by commas, by `told_all`."""
+    """The property `name` with an instant as its value."""
     if all_day:
         return f"{name};VALUE=DATE:{datetime.fromtimestamp(at, ZONE):%Y%m%d}"
     way = CLOCKS[clock]

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from rapport.demo.agenda import AHEAD, BACK, DAY, Agenda, instant
+from rapport.demo.agenda import AHEAD, BACK, DAY, SAFE_AHEAD, Agenda, instant
 from rapport.demo.appointment import Answer, Appointment, Entry, Guest, Occasion, Page, Span
 from rapport.demo.casting import Casting
 from rapport.demo.clocks import software_of
@@ -17,7 +17,6 @@ from rapport.demo.pen import ZONE
 from rapport.demo.plan import Face, Plan
 from rapport.demo.uids import is_outlook, of_one_day
 
-_SAFE_AHEAD: Final = 2 * DAY
 _MONTH: Final = 31
 _SURELY_READ: Final = 180
 _WEEKDAYS: Final = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
@@ -250,7 +249,7 @@ class Series:
         ahead = [
             place
             for place, part in enumerate(happening)
-            if min(part.span.start, part.occasion.start) > self._now + _SAFE_AHEAD
+            if min(part.span.start, part.occasion.start) > self._now + SAFE_AHEAD
         ]
         if not ahead:
             return []

@@ -9,16 +9,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
-from typing import Final
 
-from rapport.demo.agenda import DAY, Agenda
+from rapport.demo.agenda import SAFE_AHEAD, Agenda
 from rapport.demo.appointment import Answer, Appointment, Page
 from rapport.demo.casting import Casting
 from rapport.demo.company import Kind
 from rapport.demo.plan import Plan
-
-_SAFE_AHEAD: Final = 2 * DAY
-"""What is taken out of a calendar lies so far ahead that it is still ahead when the calendar is read again."""
 
 _Weighted = tuple[tuple[Callable[[Plan], Appointment | None], int], ...]
 
@@ -69,7 +65,7 @@ class Twists:
 
     def tell(self, plan: Plan) -> Appointment:
         """One of the twists that the plan allows, or none."""
-        ahead = plan.span.start > self._now + _SAFE_AHEAD and self._rng.random() < 0.4
+        ahead = plan.span.start > self._now + SAFE_AHEAD and self._rng.random() < 0.4
         scenes, weights = zip(*(self._ahead if ahead else self._usual), strict=True)
         for _ in range(4):
             told: Appointment | None = self._rng.choices(scenes, weights)[0](plan)

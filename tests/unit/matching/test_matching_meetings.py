@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from directory_entries import directory, entry, excluded, tenant
-from memory_pipeline import attendee, event
+from meeting_pages import attendee, event
 from rapport_processors.directory import TenantDirectory
 from rapport_processors.matching import decide
 from rapport_processors.matching_explain import explain
@@ -31,9 +31,8 @@ def meeting(
     said = event(
         "u",
         "2026-03-02T09:00:00Z",
-        "2026-03-02T10:00:00Z",
+        *attendees,
         organizer=organizer,
-        attendees=[attendee(one) if isinstance(one, str) else one for one in attendees],
         **fields,
     )
     content: CopyMeeting = {

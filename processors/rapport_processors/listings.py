@@ -4,11 +4,12 @@ A listing is *begin* (id, range, fetch number), pages that carry its id, *end*. 
 shown, and was last fetched before *begin*; a new *begin* voids an open one. What a finished listing said also holds
 for words that were fetched before it and come late, so finished listings are remembered.
 
-A member of a series that is gone although the listing shows others of that series was not deleted by anybody: the series has
-other times now. In the past that means it never was (*replaced*), or a shifted series would count twice.
+A member of a series that is gone although the listing shows later ones of that series was not deleted by anybody: the series
+has other times now. In the past that means it never was (*replaced*), or a shifted series would count twice. One behind the
+last that is shown was cut off: that is a removal like any other.
 
 State: group `l` by (connection, stream); row `o` + lane: the open listing; rows `d` + fetch: finished ones; rows `s` + fetch +
-series: the series that a listing showed.
+series: the latest time at which a listing showed a member of that series.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rapport_schemas.records import Holding, Page, Shown
 from rapport_schemas.topics import Lane
 
 _OPEN, _DONE, _SERIES = b"o", b"d", b"s"
+_NEVER = -(1 << 62)
 _REMEMBERED = 16
 """Finished listings of a stream that words from before them, which come late, are still held against."""
 
@@ -76,11 +78,17 @@ class Listings:
         listing = Listing(page["listing"] or "", page["fetch"], page["range_from"], page["range_to"])
         self._state.put(self._rows, self._open, _encode(listing))
 
-    def shows(self, page: Page, series: bytes) -> None:
-        """A page of the open listing shows a member of this series."""
-        stored = self._state.get(self._rows, self._open) if series else None
-        if stored is not None and (listing := _decode(stored)).id == page["listing"]:
-            self._state.put(self._rows, _row(_SERIES, listing.fetch, series), b"")
+    def shows(self, page: Page, series: bytes, time: int | None) -> None:
+        """A page of the open listing shows a member of this series, at this time."""
+        stored = self._state.get(self._rows, self._open) if series and time is not None else None
+        if stored is None or time is None or (listing := _decode(stored)).id != page["listing"]:
+            return
+        if time > self._last_shown(listing, series):
+            self._state.put(self._rows, _row(_SERIES, listing.fetch, series), str(time).encode())
+
+    def _last_shown(self, listing: Listing, series: bytes) -> int:
+        stored = self._state.get(self._rows, _row(_SERIES, listing.fetch, series))
+        return _NEVER if stored is None else int(stored)
 
     def end(self, page: Page) -> Listing | None:
         """The finished listing; None when this end belongs to none that is open."""
@@ -108,12 +116,8 @@ class Listings:
             return None
         if any(listing.fetch <= word["fetch"] <= listing.last_fetch for word in words):
             return None
-        series = holding["series"]
-        shifted = (
-            bool(series)
-            and (holding["time"] or 0) < listing.ended_at
-            and self._state.get(self._rows, _row(_SERIES, listing.fetch, series)) is not None
-        )
+        series, time = holding["series"], holding["time"] or 0
+        shifted = bool(series) and time < min(listing.ended_at, self._last_shown(listing, series))
         return {
             "stream": stream,
             "fetch": listing.fetch,

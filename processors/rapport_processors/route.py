@@ -176,7 +176,8 @@ class RouteStage:
         series = series_of(context, change)
         if newest:
             holding["time"], holding["series"] = holdings.time_of(change), series
-        listings.shows(context.page, series)
+        if change["op"] == "upsert":
+            listings.shows(context.page, series, holdings.time_of(change))
         for listing in finished:
             if (said := listings.word(listing, context.stream, holding)) is not None:
                 holdings.show(holding, said)

@@ -24,7 +24,7 @@ def instant_ms(text: str, zone: tzinfo = UTC) -> int:
     A local time that a zone skips is that long after the jump; of one that comes twice it is the first. Without a zone
     the result only serves to compare: connectors and listings use it to say what lies in a range.
 
-    Raises PoisonError(`bad_time`) for any other text.
+    Raises PoisonError(`bad_time`) for any other text, and for a time that the zone moves out of the calendar.
     """
     try:
         if is_date(text):

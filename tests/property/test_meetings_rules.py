@@ -417,7 +417,8 @@ def test_of_two_calendars_of_a_member_the_newer_answers_unless_it_deleted_before
     """Deleting it after the start changes nothing; before the start the other one is left."""
     office = Office()
     start = day(-3, "10:00:00Z")
-    office.page("ann", shown("1", event("u1", start, organizer=XENA, updated=1)), connection="home-ann")
+    asked = event("u1", start, "ann@acme.com", organizer=XENA, updated=1)
+    office.page("ann", shown("1", asked), connection="home-ann")
     declined = event("u1", start, attendee("ann@acme.com", "declined"), organizer=XENA, updated=2)
     office.page("ann", shown("1", declined))
     if removed is not None:
@@ -707,3 +708,28 @@ def test_an_excluded_participant_leaves_the_meeting_out_and_removing_the_exclusi
     office.change({**rule, "deleted": True})
     office.directory.pop()
     assert office.meeting().synced
+
+
+def test_a_copy_that_does_not_name_its_owner_says_nothing_of_the_answer() -> None:
+    """Exports that leave attendees out take nobody's refusal back; one that asks its owner does."""
+    office = Office()
+    organised = event("u1", LATEST, XENA, attendee("bob@acme.com", "declined"), organizer="ann@acme.com")
+    office.page("ann", shown("1", organised))
+    office.page("bob", shown("1", event("u1", LATEST, organizer="ann@acme.com")))
+    assert office.meeting().declined == {"bob"}
+    office.page("bob", shown("1", event("u1", LATEST, "bob@acme.com", organizer="ann@acme.com")))
+    assert office.meeting().declined == set()
+
+
+def test_a_series_cut_short_keeps_what_was_held() -> None:
+    """Past occurrences behind the last that is shown were not moved to other times: deleting later changes nothing."""
+    office = Office()
+    weeks = [day(-22, "10:00:00Z"), day(-15, "10:00:00Z"), day(-8, "10:00:00Z")]
+    every = [
+        shown(str(n), event("u1", at, XENA, organizer="ann@acme.com", original_start=at, series="u1"))
+        for n, at in enumerate(weeks)
+    ]
+    office.listing("ann", *every, at=-5)
+    office.listing("ann", every[0], at=-1, name="l2")
+    held = [one.at for one in office.meetings() if not one.cancelled]
+    assert held == [moment(at, ZONE) for at in weeks]

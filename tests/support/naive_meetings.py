@@ -122,7 +122,7 @@ def words_of(pages: list[Said], provider_id: str) -> list[Word]:
 def with_listing(words: list[Word], begin: Said, end: Said, listed: list[EventFields]) -> list[Word]:
     """Gone is what lies in the range of a listing that did not show it, and was last fetched before its begin.
 
-    A past occurrence is replaced where the listing shows others of its series: the series says other times now.
+    A past occurrence is replaced where the listing shows later ones of its series: the series says other times now.
     """
     before = [word for word in words if word.fetch < begin.fetch]
     if not before or before[-1].op != "upsert":
@@ -134,7 +134,8 @@ def with_listing(words: list[Word], begin: Said, end: Said, listed: list[EventFi
         return words
     if begin.range_to is not None and start >= begin.range_to:
         return words
-    goes_on = bool(event["series"]) and any(other["series"] == event["series"] for other in listed)
+    later = (other for other in listed if moment(other["start"], "UTC") > start)
+    goes_on = bool(event["series"]) and any(other["series"] == event["series"] for other in later)
     op = "replaced" if goes_on and start < end.published_at else "removed"
     word = Word(begin.fetch, op, end.published_at)
     return [*before, word, *words[len(before) :]]
@@ -252,6 +253,8 @@ class NaiveMeetings:
         ours = [copy for copy in organizers if copy in standing]
         private = any(copy.event["visibility"] != "public" for copy in copies)
         people = {person for copy in copies if not is_stale(copy, state) for person in people_of(copy.event)}
+        rooms = {address for role, address in people if role == "room"}
+        people = {(role, address) for role, address in people if role == "room" or address not in rooms}
         found = Meeting(
             uid=canonical_uid(state.event["uid"]),
             original_start=state.event["original_start"],
@@ -315,7 +318,7 @@ class NaiveMeetings:
         found.customers, found.contacts = outcome.customers, outcome.contacts
 
     def answer(self, member: str, found: Meeting, state: Copy, copies: list[Copy]) -> str:
-        """From the member's own copy; one removed before the start without an answer declines."""
+        """From the member's own copy, if that names it; one removed before the start without an answer declines."""
         own = [copy for copy in copies if copy.member == member]
         if not own:
             return self.heard_of(member, found, [state, *newest_first(copies)])
@@ -324,7 +327,12 @@ class NaiveMeetings:
         said = self.said_in(newest, member, found.at) or newest["owner_response"]
         if said in ANSWERS:
             return said
-        return "" if standing else "declined"
+        if not standing:
+            return "declined"
+        lines = [comparable(one["address"]) for one in newest["attendees"]]
+        if any(self.is_member(member, one, found.at) for one in lines):
+            return ""
+        return self.heard_of(member, found, [state, *newest_first(copies)])
 
     def heard_of(self, member: str, found: Meeting, copies: list[Copy]) -> str:
         """The first copy that names a member says what it answered; stale ones say nothing of people."""

@@ -42,7 +42,8 @@ class _Assembly:
         self._facts = directory.facts_at(self._at_ms)
         self._newest_first = (self._state, *sorted(held, key=_newness, reverse=True))
         self._said = self._said_of_addresses()
-        self._owner_answers = {member: self._owner_answer(member) for member in {c["member"] for c in held}}
+        answers = {member: self._owner_answer(member) for member in {copy["member"] for copy in held}}
+        self._owner_answers = {member: answer for member, answer in answers.items() if answer is not None}
 
     def meeting(self) -> Meeting:
         """See the module."""
@@ -92,20 +93,21 @@ class _Assembly:
     def _deleted_before_start(self, copy: Copy) -> bool:
         return copy["gone"] == "removed" and copy["gone_at"] is not None and copy["gone_at"] < self._at_ms
 
-    def _owner_answer(self, member: str) -> str:
-        """What a member answered, by its own newest copy that was there until the start, or by the newest of all."""
+    def _owner_answer(self, member: str) -> str | None:
+        """What a member answered, by its own newest copy that was there until the start, or by the newest of all.
+
+        Empty: it was asked and did not say. None: that copy does not name its owner.
+        """
         own = [copy for copy in self._held if copy["member"] == member]
         copy = max([copy for copy in own if not self._deleted_before_start(copy)] or own, key=_newness)
         content = _content(copy)
-        answer = content["owner_response"] or next(
-            (
-                one["response"]
-                for one in content["attendees"]
-                if one["response"] and member in self._facts(one["address"]).members
-            ),
-            "",
-        )
-        return "declined" if not answer and self._deleted_before_start(copy) else answer
+        named = [
+            one["response"] for one in content["attendees"] if member in self._facts(one["address"]).members
+        ]
+        answer = content["owner_response"] or next(filter(None, named), "")
+        if not answer and self._deleted_before_start(copy):
+            return "declined"
+        return answer if answer or named else None
 
     def _organizer(self) -> Person:
         """Who organises; where no copy names anybody, the owner of the copy that tells the state made it alone."""
@@ -122,7 +124,10 @@ class _Assembly:
         return {"role": "organizer", "address": address, "name": owner.name if owner and address else ""}
 
     def _people(self, organizer: Person) -> list[Person]:
-        """Union over the copies that are not older than the state; the first name that is given counts."""
+        """Union over the copies that are not older than the state; the first name that is given counts.
+
+        A room that one copy calls a room is one, although others may have lost that.
+        """
         found: dict[tuple[str, str], Person] = {}
         if organizer["address"]:
             found["organizer", organizer["address"]] = organizer
@@ -134,7 +139,8 @@ class _Assembly:
                 known = found.get(key)
                 if known is None or (one["name"] and not known["name"]):
                     found[key] = {"role": one["role"], "address": one["address"], "name": one["name"]}
-        return list(found.values())
+        rooms = {address for role, address in found if role == "room"}
+        return [one for one in found.values() if one["role"] == "room" or one["address"] not in rooms]
 
     def _is_stale(self, copy: Copy) -> bool:
         newest, own = _content(self._state)["sequence"], _content(copy)["sequence"]

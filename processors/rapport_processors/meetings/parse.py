@@ -16,6 +16,9 @@ from rapport_schemas.records import Attendee, EventFields, MeetingContent
 _ANSWERS: Final = frozenset({"accepted", "declined", "tentative"})
 """What counts as an answer to an invitation."""
 
+_EARLIEST_MS, _LATEST_MS = -2_208_988_800_000, 10_413_792_000_000
+"""1900 to 2299, what the tables hold: programs write the first or the last day of all time for no time at all."""
+
 _PLACES = frozenset({"room", "resource"})
 _NOT_PUBLIC = frozenset({"private", "confidential"})
 
@@ -24,10 +27,12 @@ def parse_event(event: EventFields, owner: str = "") -> MeetingContent:
     """Reads one event. Pure. `owner` is the member whose calendar it stands in: who organises where nobody else is named.
 
     Raises:
-        PoisonError: its start, or the start that its series gave it, is no time; without them it is no meeting.
+        PoisonError: its start, or the start that its series gave it, is no time of these centuries; without them it
+            is no meeting.
     """
     start = _time(event["start"])
-    organizer = comparable(event["organizer"]) or ""
+    # A name that is no address is kept: somebody organises, and nobody knows who.
+    organizer = comparable(event["organizer"]) or sound(event["organizer"].strip())
     title = sound(event["title"])
     return MeetingContent(
         uid=sound(canonical_uid(event["uid"])) or _fallback_uid(organizer or owner, start, title),
@@ -52,7 +57,8 @@ def parse_event(event: EventFields, owner: str = "") -> MeetingContent:
 
 def _time(text: str) -> str:
     """The time in its one form: instants in UTC to the second, so that equal times are equal text."""
-    instant_ms(text)  # refuses what is no time
+    if not _EARLIEST_MS <= instant_ms(text) < _LATEST_MS:
+        raise PoisonError("bad_time", "a time in this event lies in a year in which nobody meets")
     if is_date(text):
         return date.fromisoformat(text).isoformat()
     found = datetime.fromisoformat(text)

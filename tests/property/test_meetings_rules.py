@@ -733,3 +733,41 @@ def test_a_series_cut_short_keeps_what_was_held() -> None:
     office.listing("ann", every[0], at=-1, name="l2")
     held = [one.at for one in office.meetings() if not one.cancelled]
     assert held == [moment(at, ZONE) for at in weeks]
+
+
+# -- what other products got wrong ---------------------------------------------------------------------------------
+
+
+def test_a_meeting_that_changes_its_organiser_stays_one_meeting() -> None:
+    """The new organiser's copy tells the state, the old one's is stale."""
+    office = Office()
+    office.page(
+        "ann", shown("1", event("u1", LATEST, XENA, "eve@acme.com", organizer="ann@acme.com", sequence=1))
+    )
+    moved = event("u1", day(4, "10:00:00Z"), XENA, "ann@acme.com", organizer="eve@acme.com", sequence=2)
+    office.page("eve", shown("1", moved))
+    found = office.meeting()
+    assert (found.at, found.organizer) == (moment(day(4, "10:00:00Z"), ZONE), "eve@acme.com")
+    assert found.members == {"ann", "eve"}
+
+
+def test_an_invited_group_is_somebody_and_its_members_count_by_their_own_copies() -> None:
+    """A group's address names nobody of the team; who holds a copy takes part."""
+    office = Office()
+    group = attendee("team@acme.com", kind="group")
+    office.page("ann", shown("1", event("u1", LATEST, XENA, group, organizer="ann@acme.com")))
+    office.page("bob", shown("1", event("u1", LATEST, XENA, group, organizer="ann@acme.com")))
+    found = office.meeting()
+    assert (found.synced, found.members) == (True, {"ann", "bob"})
+
+
+def test_a_crowd_with_odd_addresses_is_one_meeting_with_all_that_can_be_read() -> None:
+    """Hundreds of guests, one without an address, one in another script."""
+    office = Office()
+    crowd = [attendee(f"guest{n}@stranger.example") for n in range(300)]
+    odd = [attendee(""), attendee("J\u00f6rg@b\u00fccher.example"), attendee(XENA)]
+    office.page("ann", shown("1", event("u1", LATEST, *crowd, *odd, organizer="ann@acme.com")))
+    found = office.meeting()
+    assert found.synced
+    assert len(found.people) == 303
+    assert ("attendee", "j\u00f6rg@xn--bcher-kva.example") in found.people

@@ -5,7 +5,8 @@ memory holds one meeting with all that changes it, never the calendar.
 
 A calendar is published as a full listing of the window: what an earlier export showed and this one does not is gone.
 That is only said of a calendar that was read to its end without a single event lost: an event that cannot be read today
-would else count as deleted. Such a calendar, a damaged file and invitations (iTIP) say what they show and nothing more.
+would else count as deleted. Such a calendar, a damaged file and what is no whole calendar (see `Silence`) say what they
+show and nothing more.
 There is no going on in the middle: a run that was broken off starts over, under a new listing that voids the old one.
 """
 
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from enum import Enum, auto
 
 import structlog
 
@@ -42,6 +44,22 @@ _REPORT_EVENTS = 200
 _log = structlog.get_logger(__name__)
 
 
+class Silence(Enum):
+    """Why an archive that was read says nothing of what is missing from it."""
+
+    UNREADABLE = auto()
+    """An event or a file could not be read, and it is not known that it is still there."""
+
+    MESSAGES = auto()
+    """All its events are in messages about meetings (iTIP)."""
+
+    EMPTY = auto()
+    """There is no event in it: rather a failed export than a calendar from which everything was deleted."""
+
+    SINGLE = auto()
+    """One file with one meeting: rather a saved invitation (booking tools write no METHOD) than a whole calendar."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What one run did.
@@ -54,7 +72,7 @@ class Outcome:
         others: tasks, journals, free/busy and the like, which are no events.
         untouched: nobody changed the archive since the last run, and nothing was done.
         compared: whether what is missing from the archive now counts as gone.
-        messages: the archive holds invitations (iTIP), which say nothing of what else there is.
+        silence: why not, when it was read and was not damaged.
         consumed, total: bytes of the archive, for a progress bar.
     """
 
@@ -65,7 +83,7 @@ class Outcome:
     others: int = 0
     untouched: bool = False
     compared: bool = False
-    messages: bool = False
+    silence: Silence | None = None
     consumed: int = field(default=0, repr=False)
     total: int = field(default=0, repr=False)
 
@@ -156,7 +174,7 @@ class _Run:
         self._outcome = Outcome(total=archive.total)
         self._damaged: list[str] = []
         self._unreadable = 0
-        self._calendars = 0
+        self._lost = False
         self._unfinished = _Seen().to_json()
 
     def all(self) -> Outcome:
@@ -164,8 +182,8 @@ class _Run:
         outcome = self._outcome
         with Shelf() as shelf:
             self._find(shelf)
-            outcome.messages = shelf.has_messages()
-            if self._calendars and not outcome.messages and not self._damaged:
+            outcome.silence = self._silence(shelf)
+            if outcome.silence is None and not self._damaged:
                 window = self._window
                 self._listing = self.session.begin_listing(window.begin, window.end, self._unfinished)
             for number, group in enumerate(shelf.groups()):
@@ -173,9 +191,7 @@ class _Run:
                 if number % _REPORT_EVENTS == 0:
                     self._watch(outcome)
         self._send()
-        if self._listing is not None and not outcome.dead:
-            self.session.end_listing(self._listing, self._unfinished)
-            outcome.compared = True
+        self._compare()
         self._finish()
         return outcome
 
@@ -188,6 +204,26 @@ class _Run:
         return StoppedError(
             f"stopped while reading {self._archive.name}: run the same command again and it starts over"
         )
+
+    def _silence(self, shelf: Shelf) -> Silence | None:
+        """Why what was found is no calendar that others could be missing from; None when it is one."""
+        if self._lost:
+            return Silence.UNREADABLE
+        if not shelf.uids:
+            return Silence.EMPTY
+        if shelf.only_messages():
+            return Silence.MESSAGES
+        return Silence.SINGLE if shelf.uids == 1 and len(self._archive.files) == 1 else None
+
+    def _compare(self) -> None:
+        """Ends the listing, so that what it did not show is gone; leaves it open when an event was lost on the way."""
+        if self._listing is None:
+            return
+        if self._lost:
+            self._outcome.silence = Silence.UNREADABLE
+            return
+        self.session.end_listing(self._listing, self._unfinished)
+        self._outcome.compared = True
 
     def _find(self, shelf: Shelf) -> None:
         """The first reading."""
@@ -225,7 +261,6 @@ class _Run:
                 f"{file.path} is no calendar: there is no BEGIN:VCALENDAR in it; "
                 "export the calendar as iCalendar (.ics) in UTF-8"
             )
-        self._calendars += scanner.calendars
         self._outcome.others += scanner.others
         if scanner.cut:
             self._damaged.append(file.inside or self._archive.name)
@@ -298,8 +333,10 @@ class _Run:
             )
 
     def _bury(self, place: str, poison: PoisonError) -> None:
+        """Somebody's answer to an invitation was never published, so that it cannot be missing either."""
         self.session.bury(f"{self._archive.name}:{place}", poison)
         self._outcome.dead += 1
+        self._lost = self._lost or poison.reason != "itip_answer"
 
 
 def _too_many() -> PoisonError:

@@ -34,12 +34,18 @@ class ShelvedEvent(NamedTuple):
 
 
 class Shelf:
-    """Use it in a `with`: it holds a temporary file. Raises UnavailableError when the temporary folder is full."""
+    """Use it in a `with`: it holds a temporary file. Raises UnavailableError when the temporary folder is full.
+
+    Attributes:
+        uids: how many meetings and series there are.
+        calendars: how many numbers of calendars are taken.
+        events: how many events there are, each changed occurrence one.
+    """
 
     def __init__(self) -> None:
         self._database = scratch_database()
         self._zones: dict[tuple[str, bytes], Zones] = {}
-        self._uids = 0
+        self.uids = 0
         self.calendars = 0
         self.events = 0
         for table in _TABLES:
@@ -56,9 +62,9 @@ class Shelf:
         uid = _base_id(event.lines)
         row = self._do("SELECT number FROM uid WHERE id = ?", uid).fetchone()
         if row is None:
-            self._uids += 1
-            self._do("INSERT INTO uid VALUES (?, ?)", uid, self._uids)
-        number = row[0] if row else self._uids
+            self.uids += 1
+            self._do("INSERT INTO uid VALUES (?, ?)", uid, self.uids)
+        number = row[0] if row else self.uids
         self.events += 1
         # A file that breaks off never hands its calendar in; its number must not be used by the next one.
         self.calendars = max(self.calendars, event.calendar + 1)
@@ -75,10 +81,13 @@ class Shelf:
         self._do("INSERT INTO calendar VALUES (?, ?, ?, ?)", *row)
         self.calendars = calendar.number + 1
 
-    def has_messages(self) -> bool:
-        """Whether one of the calendars is a message about a meeting (iTIP) instead of a calendar."""
-        found = self._do("SELECT 1 FROM calendar WHERE method NOT IN ('', 'PUBLISH') LIMIT 1").fetchone()
-        return found is not None
+    def only_messages(self) -> bool:
+        """Whether every calendar with an event is a message about a meeting (iTIP) instead of a calendar."""
+        found = self._do(
+            "SELECT 1 FROM event JOIN calendar ON calendar.number = event.calendar"
+            " WHERE method IN ('', 'PUBLISH') LIMIT 1"
+        ).fetchone()
+        return found is None
 
     def groups(self) -> Iterator[Iterator[ShelvedEvent]]:
         """The events of one UID after the other; a group must be read before the next is asked for."""

@@ -46,6 +46,25 @@ _SUFFIX = re.compile(r"(\.(mbox|mbx|eml|ics|ical|icalendar))?(\.gz)?$", re.IGNOR
 _MONTHS_AHEAD = 6
 _NAME = re.compile(r"[^A-Za-z0-9._-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOTHING_GONE = {
+    calendars.Silence.UNREADABLE: (
+        "some events could not be read (see `rapport dlq list`), so what is missing",
+        "from this calendar since the last time stays counted",
+    ),
+    calendars.Silence.MESSAGES: (
+        "these are invitations, so nothing counts as gone; to find what was deleted,",
+        "ingest the whole calendar",
+    ),
+    calendars.Silence.EMPTY: (
+        "there is no event in it, so nothing counts as gone; to find what was deleted,",
+        "ingest the whole calendar",
+    ),
+    calendars.Silence.SINGLE: (
+        "this is a single event, so nothing counts as gone; to find what was deleted,",
+        "ingest the whole calendar",
+    ),
+}
+"""Why what is missing from a calendar stays counted, and what to do."""
 
 PathArgument = Annotated[Path, typer.Argument(metavar="PATH", help="The archive; gzip is recognised.")]
 TenantOption = Annotated[str, typer.Option("--tenant", help="Id of the tenant.")]
@@ -170,7 +189,7 @@ def ics(
 ) -> None:
     """Reads a calendar: one .ics file, or all in a folder and the folders below it.
 
-    A newer export under the same name tells what was added, changed and deleted.
+    A newer export under the same name tells what was added, changed and deleted; a single event tells of itself only.
     """
     archive = CalendarArchive(path)
     connection = connection or default_connection(member, archive.path, "calendar")
@@ -230,9 +249,8 @@ def calendar_summary(name: str, outcome: calendars.Outcome) -> str:
         besides.append(f"{outcome.others:,} tasks and other entries left out")
     if besides:
         lines.append(f"  {', '.join(besides)}")
-    if outcome.dead and not outcome.messages:
-        lines.append("  some events could not be read (see `rapport dlq list`), so what is missing")
-        lines.append("  from this calendar since the last time stays counted")
+    if outcome.silence is not None:
+        lines.extend(f"  {line}" for line in _NOTHING_GONE[outcome.silence])
     return "\n".join(lines)
 
 

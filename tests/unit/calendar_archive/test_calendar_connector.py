@@ -14,7 +14,7 @@ from calendars import OWNER, YEAR, calendar, run, said, window
 from memory_log import CrashError, MemoryLog, MemoryProducer
 from rapport_core.errors import ConfigError, RefusedError, UnavailableError
 from rapport_producers.calendar_archive import connector
-from rapport_producers.calendar_archive.connector import ingest
+from rapport_producers.calendar_archive.connector import Silence, ingest
 from rapport_producers.calendar_archive.sources import CalendarArchive
 from rapport_producers.publisher import Owner
 from rapport_producers.session import StoppedError
@@ -71,11 +71,58 @@ def test_messages_about_a_meeting_are_no_listing(tmp_path: Path) -> None:
         ("PUBLISH", True),
         ("", True),
     ):
-        found = said(tmp_path, calendar(EVENT, head=f"METHOD:{method}\n" if method else ""))
+        found = said(tmp_path, calendar(EVENT, EVENT, head=f"METHOD:{method}\n" if method else ""))
         assert ("listing_begin" in kinds(found.log)) is listed
         assert {page["listing"] is not None for page in found.log.pages()} == {listed}
-        assert found.event()["status"] == ("cancelled" if method == "cancel" else "confirmed")
-        assert found.outcome.messages is not listed
+        assert {event["status"] for event in found.events()} == {
+            "cancelled" if method == "cancel" else "confirmed"
+        }
+        assert found.outcome.compared is listed
+        assert found.outcome.silence is (None if listed else Silence.MESSAGES)
+
+
+def test_an_invitation_among_calendars_leaves_the_folder_a_listing(tmp_path: Path) -> None:
+    """What else is there is shown, the invitation too; an answer to one was never published and hides no deletion."""
+    folder, log = tmp_path / "cal", MemoryLog()
+    folder.mkdir()
+    (folder / "a.ics").write_text(calendar(f"UID:a\n{EVENT}"))
+    (folder / "b.ics").write_text(calendar(f"UID:b\n{EVENT}", head="METHOD:REQUEST\n"))
+    (folder / "c.ics").write_text(calendar(f"UID:a\n{EVENT}", head="METHOD:REPLY\n"))
+    (folder / "d.ics").write_text(calendar(head="METHOD:CANCEL\n"))
+    outcome = run(folder, log)
+    assert (outcome.published, outcome.dead, outcome.compared, outcome.silence) == (2, 1, True, None)
+    assert complete(log.pages())
+    (folder / "a.ics").unlink()
+    outcome = run(folder, log)
+    assert (outcome.compared, outcome.silence) == (False, Silence.MESSAGES)
+
+
+@pytest.mark.parametrize("method", ["", "METHOD:PUBLISH\n"])
+def test_one_file_with_one_meeting_is_no_listing(tmp_path: Path, method: str) -> None:
+    """Two invitations of a booking tool must not cancel each other; a series with its changes is one meeting too."""
+    changed = f"UID:a\nRECURRENCE-ID:20260602T080000Z\n{EVENT}"
+    for text in (
+        calendar(f"UID:a\n{EVENT}", head=method),
+        calendar(f"UID:a\n{EVENT}\nRRULE:FREQ=DAILY;COUNT=3", changed, head=method),
+    ):
+        found = said(tmp_path, text)
+        assert set(kinds(found.log)) == {"changes"}
+        assert {page["listing"] for page in found.log.pages()} == {None}
+        assert (found.outcome.compared, found.outcome.silence) == (False, Silence.SINGLE)
+
+
+def test_a_folder_of_single_meetings_is_a_listing(tmp_path: Path) -> None:
+    """As CalDAV tools keep them; what has no event at all is none, however many files it has."""
+    folder, log = tmp_path / "cal", MemoryLog()
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / f"{name}.ics").write_text(calendar(f"UID:a\n{EVENT}"))
+    assert run(folder, log).compared
+    for name in ("a", "b"):
+        (folder / f"{name}.ics").write_text(calendar(head="BEGIN:VTODO\nEND:VTODO\n"))
+    outcome = run(folder, log)
+    assert (outcome.compared, outcome.silence, outcome.others) == (False, Silence.EMPTY, 2)
+    assert kinds(log) == ["listing_begin", "changes", "listing_end"]
 
 
 def test_the_method_may_stand_behind_the_event(tmp_path: Path) -> None:
@@ -99,7 +146,7 @@ def test_a_calendar_with_a_dead_event_does_not_say_what_is_gone(tmp_path: Path) 
     assert run(path, log).compared
     path.write_text(calendar(EVENT, "DTSTART:soon"))
     outcome = run(path, log)
-    assert (outcome.dead, outcome.compared) == (1, False)
+    assert (outcome.dead, outcome.compared, outcome.silence) == (1, False, Silence.UNREADABLE)
     path.write_text(calendar(EVENT, "DTSTART:20260603T080000Z"))
     assert run(path, log).compared
     assert kinds(log) == [

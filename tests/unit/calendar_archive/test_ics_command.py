@@ -9,7 +9,7 @@ import pytest
 
 from rapport.cli.ingest import calendar_summary, default_connection, expansion_window
 from rapport_core.clock import from_ms
-from rapport_producers.calendar_archive.connector import Outcome
+from rapport_producers.calendar_archive.connector import Outcome, Silence
 
 
 class At:
@@ -55,10 +55,25 @@ def test_the_line_at_the_end_says_what_was_done_and_fits_a_terminal() -> None:
         "c.ics: 1,200 events read, 3,400 meetings published, 0 dead-lettered\\n"
         "  2 taken out of their series, 5 tasks and other entries left out"
     ).replace("\\n", "\n")
-    broken = calendar_summary("c.ics", Outcome(read=3, published=2, dead=1))
-    assert "stays counted" in broken
-    assert "rapport dlq list" in broken
-    assert "stays counted" not in calendar_summary("c.ics", Outcome(read=1, dead=1, messages=True))
-    assert all(
-        len(line) <= 80 for text in (calendar_summary("c.ics", whole), broken) for line in text.splitlines()
-    )
+    assert fits(calendar_summary("c.ics", whole))
+
+
+def fits(text: str) -> bool:
+    return all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("silence", "why"),
+    [
+        (Silence.UNREADABLE, "some events could not be read (see `rapport dlq list`)"),
+        (Silence.MESSAGES, "these are invitations, so nothing counts as gone"),
+        (Silence.EMPTY, "there is no event in it, so nothing counts as gone"),
+        (Silence.SINGLE, "this is a single event, so nothing counts as gone"),
+    ],
+)
+def test_the_line_says_why_nothing_counts_as_gone(silence: Silence, why: str) -> None:
+    """And what to do; every reason has its words."""
+    said = calendar_summary("c.ics", Outcome(read=3, published=2, dead=1, silence=silence))
+    assert why in said
+    assert fits(said)
+    assert ("ingest the whole calendar" in said) is (silence is not Silence.UNREADABLE)

@@ -48,7 +48,7 @@ def changes(folder: Path, text: bytes) -> list[Change]:
     except ConfigError:
         return log.changes()
     found = Said(outcome, log)
-    assert not (outcome.compared and outcome.dead)
+    assert outcome.compared is (outcome.silence is None)
     assert len(found.dead()) == outcome.dead
     return log.changes()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 from hashlib import blake2b
+from urllib.parse import unquote
 
 from icalendar.prop import vDuration
 
@@ -27,6 +29,10 @@ TEXT_CHARS = 1000
 _ITIP_ANSWERS = frozenset({"REPLY", "REFRESH", "COUNTER", "DECLINECOUNTER"})
 """Methods of messages about a meeting that do not say how the meeting is."""
 
+_FIRST, _LAST = datetime(1900, 1, 1), datetime(2300, 1, 1)
+"""Meetings are in between: programs write the first or last day of all time for no time at all."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _MOST_RULES = 10
 _DAY = timedelta(days=1)
 _LONGEST = timedelta(days=3660)
@@ -63,6 +69,11 @@ class When:
         """Another time of the same kind."""
         return When(wall, self.zone, self.whole_day)
 
+    def meets(self) -> bool:
+        """Whether it is in a year in which somebody may meet. Raises OverflowError where UTC has no such time."""
+        utc = self.wall if self.zone is None else self.zone.utc(self.wall)
+        return _FIRST <= utc < _LAST
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -72,11 +83,16 @@ class Span:
     exact: timedelta = timedelta(0)
 
     def end(self, start: When) -> str:
-        """The end of an occurrence that begins at `start`, as text."""
-        wall = start.wall + self.days
-        if start.whole_day or start.zone is None:
-            return start.at(wall + self.exact).text()
-        return instant_text((start.zone.utc(wall) + self.exact).replace(tzinfo=UTC))
+        """The end of an occurrence that begins at `start`, as text; the start where no meeting ends so late."""
+        try:
+            wall = start.wall + self.days
+            if start.whole_day or start.zone is None:
+                found = start.at(wall + self.exact)
+            else:
+                found = When(start.zone.utc(wall) + self.exact, known_zone("UTC"))
+            return found.text() if found.meets() else start.text()
+        except OverflowError:
+            return start.text()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +123,10 @@ class Event:
                 "itip_answer", "this is somebody's answer to an invitation, not a meeting: leave the file out"
             )
         self.start = self._required(
-            "DTSTART", zones.default, "unreadable_start", "its start (DTSTART) is missing or cannot be read"
+            "DTSTART",
+            zones.default,
+            "unreadable_start",
+            "its start (DTSTART) is missing, cannot be read, or is not between 1900 and 2299",
         )
         self.span = self._span()
         written = properties.first("RECURRENCE-ID")
@@ -149,7 +168,7 @@ class Event:
             "title": properties.text("SUMMARY")[:TEXT_CHARS],
             "location": properties.text("LOCATION")[:TEXT_CHARS],
             "preview": " ".join(properties.text("DESCRIPTION").split())[:PREVIEW_CHARS],
-            "organizer": clean(organizer.value).strip() if organizer else "",
+            "organizer": _organizer(organizer) if organizer else "",
             "organizer_name": _name(organizer) if organizer else "",
             "attendees": [_attendee(one) for one in properties.all("ATTENDEE") if one.value.strip()],
             "owner_response": "",
@@ -229,13 +248,15 @@ class Event:
             value = time_value(written)
             zone = self._zone(value, written or Property(name, ""), otherwise)
             found = When(value.wall, zone, value.whole_day)
-            found.text()
+            possible = found.meets()
         except OverflowError as error:
             raise PoisonError(reason, detail) from error
         except PoisonError as error:
             if error.reason != "unreadable_time":
                 raise
             raise PoisonError(reason, detail) from error
+        if not possible:
+            raise PoisonError(reason, detail)
         return found
 
     def _replaces(self) -> When:
@@ -243,7 +264,7 @@ class Event:
             "RECURRENCE-ID",
             self.start.zone,
             "unreadable_recurrence_id",
-            "which occurrence it is (RECURRENCE-ID) cannot be read",
+            "which occurrence it is (RECURRENCE-ID) cannot be read, or is not between 1900 and 2299",
         )
 
     def _span(self) -> Span:
@@ -331,10 +352,27 @@ def _name(of: Property) -> str:
     return clean(of.params.get("CN", "")).strip()[:TEXT_CHARS]
 
 
+def _address(of: Property) -> str:
+    """The mail address of an ORGANIZER or ATTENDEE: its EMAIL (RFC 7986), else its value; empty for any other URI."""
+    email = clean(of.params.get("EMAIL", "")).strip()
+    written = email if "@" in email else clean(of.value).strip()
+    if written[:7].lower() == "mailto:":
+        written = clean(unquote(written[7:])).strip()
+    # CalDAV names people by paths, such as /dav/principals/kim@example.com/: an id with an @ in it, not an address.
+    return "" if "@" not in written or written.startswith("/") or _SCHEME.match(written) else written
+
+
+def _organizer(of: Property) -> str:
+    """The address; without one whatever else names them, because somebody organises, and it is not known who."""
+    name = clean(of.value).strip() or _name(of)
+    otherwise = f"no-address:{name}" if "@" in name else name
+    return (_address(of) or otherwise)[:TEXT_CHARS]
+
+
 def _attendee(one: Property) -> EventAttendee:
     params = one.params
     return {
-        "address": clean(one.value).strip()[:TEXT_CHARS],
+        "address": _address(one)[:TEXT_CHARS],
         "name": _name(one),
         "kind": _KINDS.get(params.get("CUTYPE", "INDIVIDUAL").upper(), "unknown"),
         "role": _ROLES.get(params.get("ROLE", "").upper(), "required"),

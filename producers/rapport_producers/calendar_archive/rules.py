@@ -6,7 +6,7 @@ A rule is followed on the wall clock of its event's zone; what each start is in 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
@@ -25,6 +25,9 @@ _PARTS = frozenset(
     {"FREQ", "COUNT", "INTERVAL", "WKST", "BYMONTH", "BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY"}
     | {"BYHOUR", "BYMINUTE", "BYSECOND", "BYSETPOS"}
 )
+
+_CLOCK_PARTS = frozenset({"BYHOUR", "BYMINUTE", "BYSECOND"})
+_DAY_PARTS = frozenset({"BYMONTH", "BYWEEKNO", "BYYEARDAY", "BYMONTHDAY", "BYDAY"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,26 @@ def _parts(rule: str, local: Callable[[datetime], datetime]) -> tuple[str, datet
             raise _unreadable()
     if "FREQ" not in parts or parts.get("INTERVAL", "1").lstrip("+").strip("0") == "":
         raise _unreadable()
+    if _searches(parts):
+        raise PoisonError(
+            "unreadable_rule",
+            "its recurrence rule (RRULE) picks among hours, minutes or seconds in a way that is not followed: "
+            "write it with FREQ=DAILY",
+        )
     return ";".join(f"{name}={value}" for name, value in parts.items()), until
+
+
+def _searches(parts: Mapping[str, str]) -> bool:
+    """Whether dateutil would try every single minute or second up to the last year.
+
+    Nothing could stop it: it only comes back with a start, of which such a rule may have none.
+    """
+    frequency, names = parts["FREQ"], parts.keys()
+    return (
+        (frequency in {"HOURLY", "MINUTELY", "SECONDLY"} and "BYSETPOS" in parts)
+        or (frequency == "MINUTELY" and bool(names & _CLOCK_PARTS) and bool(names & _DAY_PARTS))
+        or (frequency == "SECONDLY" and bool(names & _CLOCK_PARTS))
+    )
 
 
 def _until(value: str, local: Callable[[datetime], datetime]) -> datetime:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from calendars import calendar, said
+from rapport_processors.mail.addresses import comparable
 from rapport_schemas.calendar_times import instant_ms
 
 AT = "DTSTART:20260601T080000Z\n"
@@ -37,13 +38,13 @@ X-MICROSOFT-CDO-BUSYSTATUS:OOF"""
         (one["address"], one["name"], one["kind"], one["role"], one["response"]) for one in event["attendees"]
     ]
     assert people == [
-        ("mailto:kim@example.com", "Kim Lee", "individual", "chair", "accepted"),
-        ("mailto:room@example.com", "A; B", "room", "none", "declined"),
-        ("mailto:all@example.com", "", "group", "optional", "tentative"),
-        ("mailto:beamer@example.com", "", "resource", "required", "none"),
-        ("urn:uuid:1", "", "unknown", "required", ""),
+        ("kim@example.com", "Kim Lee", "individual", "chair", "accepted"),
+        ("room@example.com", "A; B", "room", "none", "declined"),
+        ("all@example.com", "", "group", "optional", "tentative"),
+        ("beamer@example.com", "", "resource", "required", "none"),
+        ("", "", "unknown", "required", ""),
     ]
-    assert (event["organizer"], event["organizer_name"]) == ("MAILTO:elin@example.com", "Elin Öst")
+    assert (event["organizer"], event["organizer_name"]) == ("elin@example.com", "Elin Öst")
     assert (event["title"], event["location"]) == ("Budget, part 1; final", "Room 1 Floor 2")
     assert event["preview"].startswith("Hello world xxx")
     assert len(event["preview"]) == 200
@@ -68,9 +69,50 @@ def test_what_cannot_be_read_in_one_property_costs_only_that(tmp_path: Path) -> 
         ),
     ).event()
     assert (event["updated"], event["sequence"], event["status"]) == (None, None, "confirmed")
-    assert [one["address"] for one in event["attendees"]] == ["mailto:kim@example.com"]
-    assert event["organizer"] == "mailto:elin@example.com"
+    assert [one["address"] for one in event["attendees"]] == ["kim@example.com"]
+    assert event["organizer"] == "elin@example.com"
     assert event["visibility"] == "private"
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        (":mailto:kim@example.com", "kim@example.com"),
+        (":Kim@Example.com", "Kim@Example.com"),
+        (":mailto:kim%40example.com", "kim@example.com"),
+        (":MAILTO:anna%2Btag@example.com", "anna+tag@example.com"),
+        (";EMAIL=kim@example.com:/aMTc4/principal/", "kim@example.com"),
+        (";EMAIL=kim@example.com:mailto:alias@example.com", "kim@example.com"),
+        (';EMAIL="mailto:kim@example.com":urn:uuid:1', "kim@example.com"),
+        (";EMAIL=kim:mailto:alias@example.com", "alias@example.com"),
+        (":urn:uuid:1", ""),
+        (":invalid:nomail", ""),
+        (":mailto:invalid:nomail", ""),
+        (":/aMTc4/principal/", ""),
+        (":/dav/principals/kim@example.com/", ""),
+        (":https://example.com/principals/kim@example.com", ""),
+    ],
+)
+def test_the_address_of_organiser_and_attendees(tmp_path: Path, written: str, address: str) -> None:
+    """EMAIL before the value, percent signs decoded; what is no address says that somebody organises, but not who."""
+    event = said(tmp_path, calendar(f"{AT}ORGANIZER{written}\nATTENDEE{written}")).event()
+    assert [one["address"] for one in event["attendees"]] == [address]
+    if address:
+        assert event["organizer"] == address
+    else:
+        assert event["organizer"]
+        assert comparable(event["organizer"]) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "organizer"),
+    [("", ""), ("ORGANIZER:", ""), ("ORGANIZER;CN=Kim:", "Kim"), ("ORGANIZER:urn:uuid:1", "urn:uuid:1")],
+)
+def test_only_an_event_that_names_nobody_has_no_organiser(
+    tmp_path: Path, written: str, organizer: str
+) -> None:
+    """An empty one would mean the owner of the calendar."""
+    assert said(tmp_path, calendar(AT + written)).event()["organizer"] == organizer
 
 
 @pytest.mark.parametrize(

@@ -337,6 +337,39 @@ def test_a_rule_that_never_gives_anything_ends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "rule",
+    [
+        "FREQ=HOURLY;BYSETPOS=2",
+        "FREQ=MINUTELY;BYSETPOS=2",
+        "BYSETPOS=-1;BYSECOND=0;FREQ=minutely",
+        "FREQ=SECONDLY;BYSETPOS=2",
+        "FREQ=SECONDLY;BYHOUR=23;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=MINUTELY;BYHOUR=23;BYMONTH=2;BYMONTHDAY=30",
+    ],
+)
+def test_a_rule_that_would_be_searched_for_ever_is_a_dead_letter(tmp_path: Path, rule: str) -> None:
+    """In a series, and in a time zone of the file: the library tries every second up to the last year."""
+    found = said(tmp_path, calendar(f"DTSTART:20260101T000000Z\nRRULE:{rule}", "DTSTART:20260601T080000Z"))
+    assert (found.reasons(), found.starts()) == (["unreadable_rule"], ["2026-06-01T08:00:00Z"])
+    [letter] = found.log.of("rapport.dead.v1", "dead_letter")
+    assert "FREQ=DAILY" in letter["detail"]
+    zone = (
+        "BEGIN:VTIMEZONE\nTZID:own\nBEGIN:STANDARD\nDTSTART:19700101T000000\n"
+        f"TZOFFSETFROM:+0200\nTZOFFSETTO:+0100\nRRULE:{rule}\nEND:STANDARD\nEND:VTIMEZONE\n"
+    )
+    text = calendar("DTSTART;TZID=own:20260601T100000", head=zone)
+    assert said(tmp_path, text).reasons() == ["unknown_timezone"]
+
+
+def test_every_twenty_minutes_of_a_working_day_is_followed(tmp_path: Path) -> None:
+    """An example of RFC 5545, with the frequency that is refused where it could not be bounded."""
+    rule = "RRULE:FREQ=MINUTELY;INTERVAL=20;BYHOUR=9,10,11,12,13,14,15,16"
+    found = said(tmp_path, calendar(f"DTSTART:20260601T090000Z\n{rule}"), window("2026-06-02", "2026-06-03"))
+    assert len(found.starts()) == 24
+    assert found.starts()[-1] == "2026-06-02T16:40:00Z"
+
+
+@pytest.mark.parametrize(
+    "rule",
     ["FREQ=FORTNIGHTLY", "", "COUNT=3", "FREQ=DAILY;INTERVAL=0", "FREQ=DAILY;UNTIL=soon", "FREQ=DAILY;BYDAY=XX",
      "FREQ=YEARLY;RSCALE=CHINESE", "FREQ=DAILY;COUNT=many", "FREQ=MONTHLY;BYDAY=0MO"],
 )  # fmt: skip

@@ -166,7 +166,11 @@ def test_floating_times_take_the_zone_of_the_calendar_where_it_is_one(tmp_path: 
         ("DTSTART;TZID=Europe/Stockholm:20260328T120000\nDURATION:P1D", "2026-03-29T10:00:00Z"),
         ("DTSTART;TZID=Europe/Stockholm:20260328T120000\nDURATION:PT24H", "2026-03-29T10:00:00Z"),
         ("DTSTART;TZID=Europe/Stockholm:20260328T233000\nDURATION:PT4H", "2026-03-29T02:30:00Z"),
-        ("DTSTART:99991231\nDTEND:99991231", "9999-12-31"),
+        ("DTSTART:22991231\nDTEND:22991231", "2299-12-31"),
+        ("DTSTART:20260601\nDTEND:99991231", "2026-06-01"),
+        ("DTSTART:20260601T080000Z\nDTEND:99991231T235959Z", "2026-06-01T08:00:00Z"),
+        ("DTSTART:20260601T080000Z\nDTEND;TZID=America/New_York:99991231T235959", "2026-06-01T08:00:00Z"),
+        ("DTSTART:20260601T080000\nDTEND:99991231T235959", "2026-06-01T08:00:00"),
     ],
 )
 def test_the_end_of_an_event(tmp_path: Path, lines: str, end: str) -> None:
@@ -192,10 +196,13 @@ def test_occurrences_keep_the_hour_and_the_length_when_clocks_change(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "line", ["", "DTSTART:", "DTSTART:soon", "DTSTART:20261301", "DTSTART:00010101T000000", "DTSTART"]
-)
+    "line",
+    ["", "DTSTART:", "DTSTART:soon", "DTSTART:20261301", "DTSTART:00010101T000000", "DTSTART", "DTSTART:18991231",
+     "DTSTART:99991231T235959", "DTSTART:99991231T235959Z", "DTSTART;TZID=America/New_York:99991231T235959",
+     "DTSTART:23000101", "DTSTART;TZID=America/New_York:22991231T190000"],
+)  # fmt: skip
 def test_an_event_without_a_readable_start_is_a_dead_letter(tmp_path: Path, line: str) -> None:
-    """Its neighbours are published."""
+    """Nor is one in which nobody meets: before 1900, after 2299. Its neighbours are published."""
     zone = "X-WR-TIMEZONE:Asia/Tokyo\n"
     found = said(tmp_path, calendar(f"{line}\nSUMMARY:x", "DTSTART:20260602T080000Z", head=zone))
     assert (found.reasons(), found.starts()) == (["unreadable_start"], ["2026-06-02T08:00:00Z"])

@@ -5,8 +5,8 @@ memory holds one meeting with all that changes it, never the calendar.
 
 A calendar is published as a full listing of the window: what an earlier export showed and this one does not is gone.
 That is only said of a calendar that was read to its end without a single event lost: an event that cannot be read today
-would else count as deleted. Such a calendar, a damaged file and what is no whole calendar (see `Silence`) say what they
-show and nothing more.
+would else count as deleted. Where at least its id can be read, it is said to be still there, and is not lost. A calendar
+with a lost event, a damaged file and what is no whole calendar (see `Silence`) say what they show and nothing more.
 There is no going on in the middle: a run that was broken off starts over, under a new listing that voids the old one.
 """
 
@@ -21,13 +21,14 @@ import structlog
 
 from rapport_core.errors import ConfigError, PoisonError, UnavailableError
 from rapport_producers.archive.opening import ArchiveFile
-from rapport_producers.calendar_archive.events import Event
+from rapport_producers.calendar_archive.events import Event, base_id
+from rapport_producers.calendar_archive.properties import Properties
 from rapport_producers.calendar_archive.scan import RawCalendar, RawEvent, Scanner
 from rapport_producers.calendar_archive.series import Window, changes
 from rapport_producers.calendar_archive.shelf import Shelf, ShelvedEvent
 from rapport_producers.calendar_archive.sources import CalendarArchive, CalendarFile
 from rapport_producers.ledger import Ledger
-from rapport_producers.pages import Pager, fitting
+from rapport_producers.pages import Pager, Sized, fitting
 from rapport_producers.publisher import Listing, Owner
 from rapport_producers.session import Link, Session, StoppedError, check_owner, saved_position
 from rapport_schemas.records import Change
@@ -235,7 +236,7 @@ class _Run:
                 if not file.inside:
                     raise
                 self._unreadable += 1
-                self._bury(
+                self._lose(
                     file.place(0),
                     PoisonError(
                         "unreadable",
@@ -272,9 +273,9 @@ class _Run:
             poison = PoisonError(
                 "unfinished", "an event without its end (END:VEVENT): export the calendar again"
             )
-            self._bury(place, poison)
+            self._lose(place, poison)
         elif event.too_large:
-            self._bury(
+            self._lose(
                 place, PoisonError("too_large", "an event of more than 512 KiB without its attachments")
             )
         else:
@@ -283,11 +284,12 @@ class _Run:
     def _take(self, group: Iterator[ShelvedEvent]) -> None:
         """The second reading: everything of one UID."""
         events: list[Event] = []
+        unread: list[ShelvedEvent] = []
         size = 0
         for number, shelved in enumerate(group):
             size += shelved.size
             if number >= MOST_COMPONENTS or size > MOST_BYTES:
-                self._bury(shelved.place, _too_many())
+                self._lose(shelved.place, _too_many())
                 break
             try:
                 events.append(
@@ -295,21 +297,41 @@ class _Run:
                 )
             except PoisonError as poison:
                 self._bury(shelved.place, poison)
+                # Somebody's answer to an invitation was never published, so that it cannot be missing either.
+                if poison.reason != "itip_answer":
+                    unread.append(shelved)
         if events:
-            for change in changes(events, self._window, self._bury):
+            self._lost = self._lost or bool(unread)
+            for change in changes(events, self._window, self._lose):
                 self._add(change, events[0].place)
+        elif unread:
+            self._keep(unread)
+
+    def _keep(self, unread: list[ShelvedEvent]) -> None:
+        """Of a UID of which nothing can be read: says that it is still there, or that something was lost.
+
+        Only a single event has one provider id that is known without reading it: a series has one for each occurrence.
+        """
+        if self._listing is None or not all(_is_single(one.properties) for one in unread):
+            self._lost = True
+        else:
+            self._put(fitting(_presence(base_id(unread[0].properties))))
 
     def _add(self, change: Change, place: str) -> None:
         try:
             sized = fitting(change)
         except PoisonError as poison:
             self._bury(place, poison)
-            return
+            sized = fitting(_presence(change["provider_id"]))
+        else:
+            self._outcome.published += change["op"] == "upsert"
+            self._outcome.removed += change["op"] == "removed"
+        self._put(sized)
+
+    def _put(self, sized: Sized) -> None:
         if not self._pager.takes(sized):
             self._send()
         self._pager.add(sized)
-        self._outcome.published += change["op"] == "upsert"
-        self._outcome.removed += change["op"] == "removed"
 
     def _send(self) -> None:
         if self._pager:
@@ -332,11 +354,25 @@ class _Run:
                 "export the calendar or fetch the file again and run the same command again"
             )
 
+    def _lose(self, place: str, poison: PoisonError) -> None:
+        """A dead letter for what would seem deleted if the listing were ended."""
+        self._bury(place, poison)
+        self._lost = True
+
     def _bury(self, place: str, poison: PoisonError) -> None:
-        """Somebody's answer to an invitation was never published, so that it cannot be missing either."""
         self.session.bury(f"{self._archive.name}:{place}", poison)
         self._outcome.dead += 1
-        self._lost = self._lost or poison.reason != "itip_answer"
+
+
+def _is_single(properties: Properties) -> bool:
+    """Whether it is known by its UID, and is neither a series nor a part of one."""
+    series = ("RECURRENCE-ID", "RRULE", "RDATE")
+    return bool(properties.text("UID")) and not any(properties.all(name) for name in series)
+
+
+def _presence(provider_id: str) -> Change:
+    """Says that an item is still there, as it was last read."""
+    return {"op": "upsert", "provider_id": provider_id, "mail": None, "event": None, "at": None}
 
 
 def _too_many() -> PoisonError:

@@ -140,11 +140,11 @@ def test_answers_to_invitations_are_dead_letters(tmp_path: Path, method: str) ->
 
 
 def test_a_calendar_with_a_dead_event_does_not_say_what_is_gone(tmp_path: Path) -> None:
-    """An event that was readable yesterday would count as deleted; once it is mended the listing ends again."""
+    """A series that was readable yesterday would count as deleted; once it is mended the listing ends again."""
     path, log = tmp_path / "cal.ics", MemoryLog()
     path.write_text(calendar(EVENT, "DTSTART:20260602T080000Z"))
     assert run(path, log).compared
-    path.write_text(calendar(EVENT, "DTSTART:soon"))
+    path.write_text(calendar(EVENT, "DTSTART:soon\nRRULE:FREQ=DAILY"))
     outcome = run(path, log)
     assert (outcome.dead, outcome.compared, outcome.silence) == (1, False, Silence.UNREADABLE)
     path.write_text(calendar(EVENT, "DTSTART:20260603T080000Z"))
@@ -156,6 +156,43 @@ def test_a_calendar_with_a_dead_event_does_not_say_what_is_gone(tmp_path: Path) 
     ]
     ids = [page["listing"] for page in log.pages() if page["type"] == "listing_begin"]
     assert len(set(ids)) == 3
+
+
+def test_an_unreadable_single_event_is_said_to_be_still_there(tmp_path: Path) -> None:
+    """By its UID alone, so that one old event nobody can read does not keep every deletion from being seen."""
+    found = said(tmp_path, calendar(EVENT, "UID:x\nDTSTART;TZID=Mars/Olympus:20190101T100000"))
+    assert (found.outcome.read, found.outcome.published, found.outcome.dead) == (2, 1, 1)
+    assert found.outcome.compared
+    known = said(tmp_path, calendar(EVENT, f"UID:x\n{EVENT}")).changes()[1]["provider_id"]
+    assert [one["provider_id"] for one in found.changes() if one["event"] is None] == [known]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("UID:x\nDTSTART:soon\nRDATE:20260601T080000Z",),
+        ("UID:x\nDTSTART:20260601T080000Z\nRECURRENCE-ID:soon",),
+        ("UID:x\nDTSTART:20260601T080000Z\nRRULE:FREQ=NEVER",),
+        ("UID:x\nDTSTART:soon", "UID:x\nDTSTART:20260601T080000Z\nRRULE:FREQ=DAILY;COUNT=2"),
+        ("UID: \nDTSTART:soon",),
+    ],
+)
+def test_what_may_be_several_meetings_is_lost_when_it_cannot_be_read(
+    tmp_path: Path, lines: tuple[str, ...]
+) -> None:
+    """A series and its changes have ids that only reading tells, as has an event without a UID."""
+    found = said(tmp_path, calendar("UID:a\n" + EVENT, "UID:b\n" + EVENT, *lines))
+    assert (found.outcome.dead, found.outcome.silence) == (1, Silence.UNREADABLE)
+    assert kinds(found.log) == ["listing_begin", "changes"]
+    assert [one for one in found.changes() if one["event"] is None] == []
+
+
+def test_a_meeting_of_too_many_people_is_still_there(tmp_path: Path) -> None:
+    """It fits no page, but its id does."""
+    people = "".join(f"ATTENDEE:mailto:{'x' * 90}{n}@example.com\n" for n in range(2_000))
+    found = said(tmp_path, calendar(EVENT, f"{EVENT}\n{people}"))
+    assert (found.reasons(), found.outcome.published, found.outcome.compared) == (["too_large"], 1, True)
+    assert [one["event"] is None for one in found.changes()] == [False, True]
 
 
 def test_dead_letters_name_file_and_position_and_keep_their_id(tmp_path: Path) -> None:

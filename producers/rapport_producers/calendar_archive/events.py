@@ -139,12 +139,22 @@ class Event:
                 "unreadable_rule", "it has more recurrence rules than can be followed: keep one"
             )
         self.version = Version(self._number() or 0, self._updated() or 0, order)
-        self._cancelled = method == "CANCEL"
+        self._message_cancels = self._cancelled = method == "CANCEL"
 
     @property
     def repeats(self) -> bool:
         """Whether it is the master of a series."""
         return bool(self.rules or self._properties.all("RDATE"))
+
+    @property
+    def cancels_all(self) -> bool:
+        """Whether it is a message that cancels the event or series of its UID, and says no more about it."""
+        return self._message_cancels and not self.repeats and self.replaces is None
+
+    def cancel(self, by: Version) -> None:
+        """Under a message that cancels it, unless it changed after that. Call it before `fields` is read."""
+        if self.version.sequence <= by.sequence:
+            self._cancelled = True
 
     def base_id(self) -> str:
         """What every change of this UID has in its provider id: see `base_id`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from rapport_producers.archive.opening import CHUNK, ByteStream
 LINE_BYTES = 64 * 1024
 """What is held of one unfolded line; the rest, such as an attachment in base64, is read and dropped."""
 
+_PART_OF_CHARACTER = re.compile(rb"(?:[\xc0-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf7][\x80-\xbf]{0,2})\Z")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -32,10 +34,15 @@ def content_lines(stream: ByteStream) -> Iterator[Line]:
             open_line += piece[1 : 1 + max(LINE_BYTES - len(open_line), 0)]
             continue
         if open_line:
-            yield Line(place, bytes(open_line))
+            yield Line(place, _whole(open_line))
         place, open_line = begin, bytearray(piece)
     if open_line:
-        yield Line(place, bytes(open_line))
+        yield Line(place, _whole(open_line))
+
+
+def _whole(line: bytearray) -> bytes:
+    """A line that was cut without the first bytes of a UTF-8 character: with them all of it would not be UTF-8."""
+    return bytes(line) if len(line) < LINE_BYTES else _PART_OF_CHARACTER.sub(b"", line)
 
 
 def _physical(stream: ByteStream) -> Iterator[tuple[int, bytes]]:

@@ -20,6 +20,8 @@ MOST_OCCURRENCES = 10_000
 _ZONES_APART = timedelta(hours=27)
 """No wall clock is further from UTC than this."""
 
+_ZONES_APART_MS = int(_ZONES_APART.total_seconds()) * 1000
+
 Bury = Callable[[str, PoisonError], None]
 
 
@@ -60,13 +62,13 @@ def changes(events: list[Event], window: Window, bury: Bury) -> Iterator[Change]
         # A program that writes a RECURRENCE-ID into the series itself means the series all the same.
         singles = [event for event in members if event.repeats]
         members = [event for event in members if not event.repeats]
-    master = newest(singles) if singles else None
+    master = _master(singles, members) if singles else None
+    moved = _overrides(members, master)
     if master is None or not master.repeats:
         if master is not None:
-            yield _single(master)
-        yield from (_member(one) for one in _overrides(members, master))
+            yield from _single(master, moved)
+        yield from map(_member, moved)
         return
-    moved = _overrides(members, master)
     try:
         found = list(_series(master, moved, window))
     except PoisonError as poison:
@@ -80,8 +82,32 @@ def changes(events: list[Event], window: Window, bury: Bury) -> Iterator[Change]
     yield from found
 
 
-def _single(event: Event) -> Change:
-    return {"op": "upsert", "provider_id": event.base_id(), "mail": None, "event": event.fields, "at": None}
+def _master(singles: list[Event], members: list[Event]) -> Event:
+    """The newest of those that are no single occurrence.
+
+    A message that cancels a whole series names no rule, so that it would look like the single event which the series
+    became: it cancels the series and its occurrences instead.
+    """
+    cancels = [event for event in singles if event.cancels_all]
+    others = [event for event in singles if not event.cancels_all]
+    master = newest(others or singles)
+    if not cancels or not master.repeats:
+        return newest(singles)
+    for event in (master, *members):
+        event.cancel(newest(cancels).version)
+    return master
+
+
+def _single(event: Event, moved: list[_Occurrence]) -> Iterator[Change]:
+    base, first = event.base_id(), event.start.text()
+    if first not in {one.original.text() for one in moved}:
+        # The first occurrence of a series of this UID that became single must not count besides it.
+        yield _replaced(f"{base}:{first}")
+    yield {"op": "upsert", "provider_id": base, "mail": None, "event": event.fields, "at": None}
+
+
+def _replaced(provider_id: str) -> Change:
+    return {"op": "replaced", "provider_id": provider_id, "mail": None, "event": None, "at": None}
 
 
 def _series(master: Event, moved: list[_Occurrence], window: Window) -> Iterator[Change]:
@@ -90,7 +116,7 @@ def _series(master: Event, moved: list[_Occurrence], window: Window) -> Iterator
     Raises PoisonError for a rule that cannot be followed, OverflowError for one that leaves the calendar.
     """
     # A single event of this UID that became a series must not count besides it.
-    yield {"op": "replaced", "provider_id": master.base_id(), "mail": None, "event": None, "at": None}
+    yield _replaced(master.base_id())
     own = {one.original.text() for one in moved}
     future = sorted((one for one in moved if one.source.and_future), key=_original_wall)
     starts, excluded = _starts(master, window)
@@ -100,7 +126,7 @@ def _series(master: Event, moved: list[_Occurrence], window: Window) -> Iterator
             continue
         if wall in excluded:
             if window.holds(original):
-                yield _removed(master, original)
+                yield _removed(_Occurrence(original, original, starts.get(wall, master.span), master))
             continue
         one = _from_then_on(_Occurrence(original, original, starts[wall], master), future)
         if window.holds(original) or window.holds(one.start):
@@ -120,11 +146,17 @@ def _member(one: _Occurrence) -> Change:
     return {"op": "upsert", "provider_id": f"{base}:{original}", "mail": None, "event": fields, "at": None}
 
 
-def _removed(master: Event, original: When) -> Change:
-    """It was taken out of the series, at the latest when the series last changed."""
-    provider_id = f"{master.base_id()}:{original.text()}"
-    at = master.version.updated or None
-    return {"op": "removed", "provider_id": provider_id, "mail": None, "event": None, "at": at}
+def _removed(one: _Occurrence) -> Change:
+    """It was taken out of the series, so that it did not take place, whenever somebody looked: gone before its start.
+
+    What it was comes along, because nobody else's copy says that the organiser took it out.
+    """
+    original = one.original
+    local = (
+        original.whole_day or original.zone is None
+    )  # it begins earlier in UTC than it reads, in zones of the east
+    at = instant_ms(original.text()) - (_ZONES_APART_MS if local else 1)
+    return {**_member(one), "op": "removed", "at": at}
 
 
 def _overrides(members: list[Event], master: Event | None) -> list[_Occurrence]:

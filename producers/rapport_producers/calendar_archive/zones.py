@@ -24,6 +24,9 @@ _BEGINNING, _HORIZON = datetime(1, 1, 1), datetime(2101, 1, 1)
 _MOST_TRANSITIONS = 5000
 _MOST_RULES = 200
 _UTC_NAMES = frozenset({"utc", "z", "gmt", "tzone://microsoft/utc", "coordinated universal time"})
+_AMBIGUOUS = frozenset({"est", "mst", "hst"})
+"""IANA's fixed offsets, which programs also call a zone with summer time that they define."""
+
 _OFFSET = re.compile(r"[ \t]*([+-])(\d\d):?(\d\d):?(\d\d)?[ \t]*\Z")
 _BORDER = re.compile(r"(BEGIN|END)[ \t]*:[ \t]*(\S+)", re.IGNORECASE)
 
@@ -122,7 +125,7 @@ class Zones:
         self.default = self._find(default) if default.strip() else None
 
     def find(self, name: str) -> Zone:
-        """IANA's name, else Windows', else the calendar's own. Raises PoisonError(`unknown_timezone`)."""
+        """IANA's name, else Windows', else the calendar's own, which comes first for EST, MST and HST. Raises PoisonError(`unknown_timezone`)."""
         zone = self._find(name)
         if zone is None:
             raise PoisonError(
@@ -133,7 +136,9 @@ class Zones:
         return zone
 
     def _find(self, name: str) -> Zone | None:
-        return known_zone(name) or self._own(name.strip()) or _prefixed_zone(name.strip())
+        own = name.strip()
+        first = self._own(own) if own.casefold() in _AMBIGUOUS else None
+        return first or known_zone(name) or self._own(own) or _prefixed_zone(own)
 
     def _own(self, name: str) -> Zone | None:
         if name not in self._defined:

@@ -164,6 +164,16 @@ def test_a_long_line_is_cut_and_nothing_else_is(tmp_path: Path) -> None:
     assert (len(event["title"]), event["location"]) == (1000, "here")
 
 
+@pytest.mark.parametrize("shift", range(4))
+@pytest.mark.parametrize("fold", ["", "\n "])
+def test_a_line_that_is_cut_inside_a_character_stays_utf8(tmp_path: Path, shift: int, fold: str) -> None:
+    """Wherever the cut falls in characters of two and of four bytes."""
+    for character in "å😀":
+        line = "SUMMARY:" + "x" * shift + character * 10 + fold + character * 40_000
+        title = said(tmp_path, calendar(AT + line)).event()["title"]
+        assert title[:20] == "x" * shift + character * (20 - shift)
+
+
 def test_an_event_with_more_people_than_fit_keeps_them_without_names(tmp_path: Path) -> None:
     """And one that does not fit even so is a dead letter."""
     for count, names, reasons in ((500, {"n" * 100}, []), (3000, {""}, []), (9000, set(), ["too_large"])):

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from calendars import YEAR, calendar, said, window
+from calendars import YEAR, calendar, run, said, window
 from corpora import corpus
+from memory_log import MemoryLog
 from rapport_producers.calendar_archive import series
 from rapport_schemas.calendar_times import instant_ms
 
@@ -73,8 +74,38 @@ def test_members_carry_series_and_original_start(tmp_path: Path) -> None:
     assert said(tmp_path, calendar("DTSTART:20260601T080000Z")).changes()[0]["provider_id"] == base
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        "DTSTART:20260601T080000Z",
+        "DTSTART;TZID=Europe/Stockholm:20260601T100000",
+        "DTSTART:20260601",
+        "DTSTART:20260601T080000",
+    ],
+)
+def test_what_was_a_series_and_what_became_one_do_not_count_twice(tmp_path: Path, start: str) -> None:
+    """Each replaces the meeting that the other has at the same time."""
+    path, log = tmp_path / "cal.ics", MemoryLog()
+    for rule in ("", "\nRRULE:FREQ=WEEKLY;COUNT=2", ""):
+        path.write_text(calendar(start + rule))
+        run(path, log)
+    said_of = dict[str, list[str]]()
+    for change in log.changes():
+        said_of.setdefault(change["provider_id"], []).append(change["op"])
+    [first, single, second] = said_of.values()
+    assert single == ["upsert", "replaced", "upsert"]
+    assert first == ["replaced", "upsert", "replaced"]
+    assert second == ["upsert"]
+
+
+def test_a_single_event_does_not_replace_its_own_changed_occurrence(tmp_path: Path) -> None:
+    """Both are in the file, so both are said."""
+    text = calendar("DTSTART:20260608T080000Z", MOVED.format(start="20260609T080000Z"))
+    assert said(tmp_path, text).changes("replaced") == []
+
+
 def test_an_excluded_occurrence_is_removed_under_its_own_id(tmp_path: Path) -> None:
-    """Not later than the series last changed."""
+    """As it was, and before it would have begun, so that it did not take place whenever somebody looked."""
     modified = "LAST-MODIFIED:20260505T000000Z\n"
     found = said(tmp_path, calendar(f"{WEEKLY}{modified}EXDATE:20260608T080000Z,20260622T080000Z"))
     assert found.starts() == ["2026-06-01T08:00:00Z", "2026-06-15T08:00:00Z"]
@@ -83,8 +114,63 @@ def test_an_excluded_occurrence_is_removed_under_its_own_id(tmp_path: Path) -> N
         ":2026-06-08T08:00:00Z",
         ":2026-06-22T08:00:00Z",
     ]
-    assert {change["at"] for change in removed} == {instant_ms("2026-05-05T00:00:00Z")}
+    assert [change["at"] for change in removed] == [
+        instant_ms("2026-06-08T07:59:59.999Z"),
+        instant_ms("2026-06-22T07:59:59.999Z"),
+    ]
     assert found.outcome.removed == 2
+    [first, _] = [change["event"] for change in removed]
+    assert first is not None
+    assert first == {
+        **found.events()[0],
+        "original_start": "2026-06-08T08:00:00Z",
+        "start": "2026-06-08T08:00:00Z",
+        "end": "2026-06-08T09:00:00Z",
+    }
+
+
+@pytest.mark.parametrize("form", ["", "T080000"])
+def test_an_exclusion_without_a_zone_is_before_the_start_in_every_zone(tmp_path: Path, form: str) -> None:
+    """Whole days and floating times, which begin first in Kiribati."""
+    found = said(
+        tmp_path, calendar(f"DTSTART:20260601{form}\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE:20260602{form}")
+    )
+    [removed] = found.changes("removed")
+    assert removed["at"] is not None
+    assert removed["event"] is not None
+    assert removed["at"] < instant_ms(removed["event"]["start"], ZoneInfo("Pacific/Kiritimati"))
+
+
+CANCEL = "BEGIN:VCALENDAR\nMETHOD:CANCEL\nBEGIN:VEVENT\nUID:u0\nDTSTART:20260601T080000Z\n{}\nEND:VEVENT\nEND:VCALENDAR\n"
+
+
+@pytest.mark.parametrize(
+    ("cancel", "kept", "statuses"),
+    [
+        ("SEQUENCE:1", "SEQUENCE:0", {"cancelled"}),
+        ("SEQUENCE:1\nSTATUS:CANCELLED\nDTSTAMP:20270101T000000Z", "SEQUENCE:1", {"cancelled"}),
+        ("SEQUENCE:1", "SEQUENCE:1\nDTSTAMP:20260101T000000Z", {"cancelled"}),
+        ("SEQUENCE:1\nDTSTAMP:20270101T000000Z", "SEQUENCE:2", {"confirmed"}),
+    ],
+)
+def test_a_message_that_cancels_a_series_cancels_every_occurrence(
+    tmp_path: Path, cancel: str, kept: str, statuses: set[str]
+) -> None:
+    """The changed ones too, whichever comes first in the archive; not a series that changed after that."""
+    series_text = calendar(f"{WEEKLY}{kept}", f"{MOVED.format(start='20260609T080000Z')}\n{kept}")
+    message = CANCEL.format(cancel)
+    for text in (series_text + message, message + series_text):
+        found = said(tmp_path, text)
+        assert [start[8:10] for start in found.starts()] == ["01", "09", "15", "22"]
+        assert {event["status"] for event in found.events()} == statuses
+        assert found.events()[0]["series"]
+
+
+def test_a_message_that_cancels_says_so_alone_and_of_a_single_event(tmp_path: Path) -> None:
+    """Without its series it is all that is known."""
+    for text in (CANCEL.format(""), calendar("DTSTART:20260601T080000Z") + CANCEL.format("SEQUENCE:1")):
+        event = said(tmp_path, text).event()
+        assert (event["status"], event["series"]) == ("cancelled", "")
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,16 @@ def test_a_well_known_name_is_not_taken_from_the_file(tmp_path: Path) -> None:
         assert said(tmp_path, text).event()["start"] == "2026-06-01T08:00:00Z"
 
 
+@pytest.mark.parametrize("name", ["EST", "mst", "HST"])
+def test_a_short_name_means_what_the_file_defines_by_it(tmp_path: Path, name: str) -> None:
+    """IANA knows them without summer time, which is not what programs mean that define them."""
+    line = f"DTSTART;TZID={name}:20260601T100000"
+    event = said(tmp_path, calendar(line, head=CUSTOM.format(name=name))).event()
+    assert event["start"] == "2026-06-01T08:00:00Z"
+    hours = {"EST": 15, "mst": 17, "HST": 20}[name]
+    assert said(tmp_path, calendar(line)).event()["start"] == f"2026-06-01T{hours}:00:00Z"
+
+
 @pytest.mark.parametrize(
     "name", ["Mars/Olympus", "(UTC+01:00) Amsterdam", "Customized Time Zone", "../../etc/passwd"]
 )

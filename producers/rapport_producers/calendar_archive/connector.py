@@ -26,7 +26,7 @@ from rapport_producers.calendar_archive.properties import Properties
 from rapport_producers.calendar_archive.scan import RawCalendar, RawEvent, Scanner
 from rapport_producers.calendar_archive.series import Window, changes
 from rapport_producers.calendar_archive.shelf import Shelf, ShelvedEvent
-from rapport_producers.calendar_archive.sources import CalendarArchive, CalendarFile
+from rapport_producers.calendar_archive.sources import CalendarArchive, CalendarFile, instead_of_calendar
 from rapport_producers.ledger import Ledger
 from rapport_producers.pages import Pager, Sized, fitting
 from rapport_producers.publisher import Listing, Owner
@@ -42,6 +42,9 @@ MOST_BYTES = 32 * 1024 * 1024
 
 _STOP_PATIENCE_SECONDS = 10.0
 _REPORT_EVENTS = 200
+_NOBODY = frozenset({"", "mailto:", "invalid:nomail", "mailto:invalid:nomail"})
+"""What programs write in the place of an organiser where there is none."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -69,6 +72,7 @@ class Outcome:
         read: events in the archive; a series is one, each of its changed occurrences another.
         published: single events and occurrences.
         removed: occurrences that the calendar says are taken out of their series.
+        named: events that name somebody, as organiser or attendee; without any, none can match.
         dead: events that could not be read, each a dead letter.
         others: tasks, journals, free/busy and the like, which are no events.
         untouched: nobody changed the archive since the last run, and nothing was done.
@@ -80,6 +84,7 @@ class Outcome:
     read: int = 0
     published: int = 0
     removed: int = 0
+    named: int = 0
     dead: int = 0
     others: int = 0
     untouched: bool = False
@@ -258,10 +263,7 @@ class _Run:
                     self._outcome.consumed = before + stream.consumed
                     self._watch(self._outcome)
         if not scanner.components and not scanner.cut:
-            raise ConfigError(
-                f"{file.path} is no calendar: there is no BEGIN:VCALENDAR in it; "
-                "export the calendar as iCalendar (.ics) in UTF-8"
-            )
+            raise ConfigError(f"{file.path} is no calendar: {instead_of_calendar(file.path)}")
         self._outcome.others += scanner.others
         if scanner.cut:
             self._damaged.append(file.inside or self._archive.name)
@@ -300,6 +302,8 @@ class _Run:
                 # Somebody's answer to an invitation was never published, so that it cannot be missing either.
                 if poison.reason != "itip_answer":
                     unread.append(shelved)
+            else:
+                self._outcome.named += _names_somebody(shelved.properties)
         if events:
             self._lost = self._lost or bool(unread)
             for change in changes(events, self._window, self._lose):
@@ -322,7 +326,8 @@ class _Run:
             sized = fitting(change)
         except PoisonError as poison:
             self._bury(place, poison)
-            sized = fitting(_presence(change["provider_id"]))
+            # Whether it is still there can be said without its fields.
+            sized = fitting({**change, "event": None})
         else:
             self._outcome.published += change["op"] == "upsert"
             self._outcome.removed += change["op"] == "removed"
@@ -362,6 +367,12 @@ class _Run:
     def _bury(self, place: str, poison: PoisonError) -> None:
         self.session.bury(f"{self._archive.name}:{place}", poison)
         self._outcome.dead += 1
+
+
+def _names_somebody(properties: Properties) -> bool:
+    """Whether there is an organiser or attendee, whatever the address looks like."""
+    people = (one.value.strip().lower() for name in ("ORGANIZER", "ATTENDEE") for one in properties.all(name))
+    return any(value not in _NOBODY for value in people)
 
 
 def _is_single(properties: Properties) -> bool:

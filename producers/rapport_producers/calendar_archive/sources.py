@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rapport_core.errors import ConfigError
+from rapport_producers.archive.opening import read_start
 from rapport_producers.archive.sources import files_in, require, stat_of, stop_walking
 
 _SUFFIXES = (".ics", ".ics.gz", ".ical", ".icalendar")
 _SUFFIX = re.compile(r"(\.(ics|ical|icalendar))?(\.gz)?$", re.IGNORECASE)
+_ZIP = b"PK"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff", b"B\0", b"\0B")
+"""Its byte order marks, and a BEGIN without one."""
 
 
 class CalendarFile(NamedTuple):
@@ -74,3 +78,13 @@ class CalendarArchive:
         inside = "" if path == self.path else str(path.relative_to(self.path))
         inside = inside.encode("utf-8", "replace").decode("utf-8")
         return CalendarFile(inside, path, stat.st_size, stat.st_mtime_ns)
+
+
+def instead_of_calendar(path: Path) -> str:
+    """What a file in which no calendar was found is, as far as its first bytes tell, and what to do about it."""
+    start, _ = read_start(path, 2)
+    if start == _ZIP:
+        return "it is a zip archive; unzip it and ingest the .ics files in it"
+    if start in _UTF16:
+        return "it is in UTF-16; save it as UTF-8"
+    return "there is no BEGIN:VCALENDAR in it; export the calendar as iCalendar (.ics) in UTF-8"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import resource
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -274,6 +276,37 @@ def test_what_is_no_calendar_publishes_nothing(tmp_path: Path) -> None:
     for path in (tmp_path / "folder", tmp_path / "nothing"):
         with pytest.raises(ConfigError):
             CalendarArchive(path)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_zip_or_utf_16_says_what_to_do(tmp_path: Path, packed: bool) -> None:
+    """Google's own download is a zip, and editors of Windows save UTF-16, with a mark in front or without."""
+    text = events(1)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("elin.ics", text)
+    contents = [(archive.getvalue(), "zip archive; unzip it")]
+    encodings = ("utf-16", "utf-16-le", "utf-16-be")
+    contents += [(text.encode(one), "UTF-16; save it as UTF-8") for one in encodings]
+    for content, advice in contents:
+        (tmp_path / "cal.zip").write_bytes(gzip.compress(content) if packed else content)
+        log = MemoryLog()
+        with pytest.raises(ConfigError, match=rf"cal\.zip is no calendar: it is .*{advice}"):
+            run(tmp_path / "cal.zip", log)
+        assert log.records == []
+
+
+def test_events_that_name_somebody_are_counted(tmp_path: Path) -> None:
+    """So that an export which leaves attendees out can be told; whatever the address looks like."""
+    people = (
+        "ORGANIZER:mailto:a@b.se",
+        "ATTENDEE;CN=A:urn:uuid:1",
+        "ORGANIZER:invalid:nomail",
+        "ATTENDEE:",
+        "",
+    )
+    found = said(tmp_path, calendar(*(f"{EVENT}\n{one}" for one in people)))
+    assert (found.outcome.published, found.outcome.named) == (5, 2)
 
 
 def test_other_components_are_counted_and_no_dead_letters(tmp_path: Path) -> None:

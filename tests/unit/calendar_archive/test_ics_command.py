@@ -50,12 +50,22 @@ def test_the_line_at_the_end_says_what_was_done_and_fits_a_terminal() -> None:
         calendar_summary("c.ics", Outcome(read=7, untouched=True))
         == "c.ics: already ingested 7 events; nothing new"
     )
-    whole = Outcome(read=1200, published=3400, removed=2, others=5, compared=True)
+    whole = Outcome(read=1200, published=3400, removed=2, named=1, others=5, compared=True)
     assert calendar_summary("c.ics", whole) == (
         "c.ics: 1,200 events read, 3,400 meetings published, 0 dead-lettered\\n"
         "  2 taken out of their series, 5 tasks and other entries left out"
     ).replace("\\n", "\n")
     assert fits(calendar_summary("c.ics", whole))
+
+
+def test_the_line_warns_of_an_export_without_people() -> None:
+    """Nothing in it can match; where nothing was published there is nothing to warn of."""
+    warning = "  no event names anybody: this export leaves attendees out; see docs/connect.md"
+    said = calendar_summary("c.ics", Outcome(read=3, published=2, compared=True))
+    assert said.splitlines()[1:] == [warning]
+    assert fits(said)
+    for outcome in (Outcome(read=3, published=2, named=1), Outcome(read=1, dead=1), Outcome()):
+        assert warning not in calendar_summary("c.ics", outcome)
 
 
 def fits(text: str) -> bool:

@@ -31,6 +31,11 @@ def kinds(log: MemoryLog) -> list[str]:
     return [page["type"] for page in log.pages()]
 
 
+def shown(log: MemoryLog) -> list[str]:
+    """The ids of the meetings that were published; beside each stands a word on the series it may have been."""
+    return [change["provider_id"] for change in log.changes() if change["op"] == "upsert"]
+
+
 def events(count: int) -> str:
     return calendar(
         *(f"DTSTART:202606{1 + number % 28:02}T080000Z\nSUMMARY:{number}" for number in range(count))
@@ -48,17 +53,16 @@ def test_a_calendar_is_one_listing_of_the_window(tmp_path: Path) -> None:
     pages = found.log.pages()
     assert [(page["type"], page["count"], page["fetch"]) for page in pages] == [
         ("listing_begin", 0, 1),
-        ("changes", 200, 2),
-        ("changes", 200, 3),
-        ("changes", 50, 4),
-        ("listing_end", 0, 5),
+        *(("changes", 200, fetch) for fetch in (2, 3, 4, 5)),
+        ("changes", 100, 6),
+        ("listing_end", 0, 7),
     ]
     assert len({page["listing"] for page in pages}) == 1
     assert {(page["range_from"], page["range_to"]) for page in pages if page["type"] != "changes"} == {
         (YEAR.begin, YEAR.end)
     }
     assert (found.outcome.read, found.outcome.published, found.outcome.compared) == (450, 450, True)
-    assert found.log.of(CURSORS.name, "cursor")[-1]["fetch"] == 5
+    assert found.log.of(CURSORS.name, "cursor")[-1]["fetch"] == 7
     last = found.log.of(CONNECTIONS.name, "connection")[-1]
     assert (last["member"], last["provider"], last["last_sync"] is not None) == ("m1", "archive", True)
     assert {key for name, key, _ in found.log.records if name == BACKFILL} == {b"acme\0calendar-m1-cal"}
@@ -220,7 +224,7 @@ def test_an_untouched_calendar_costs_nothing_until_the_window_moves(tmp_path: Pa
     assert len(log.pages()) == before
     assert not run(path, log, window("2026-01-02", "2027-01-02")).untouched
     assert not run(path, log, again=True).untouched
-    ids = log.ids()
+    ids = shown(log)
     assert ids == ids[:3] * 3
 
 
@@ -331,11 +335,11 @@ def test_a_cut_off_calendar_says_what_it_shows_and_nothing_is_gone(tmp_path: Pat
         run(path, log)
     assert set(kinds(log)) == {"changes"}
     assert {page["listing"] for page in log.pages()} == {None}
-    assert 300 < len(log.ids()) < 700
+    assert 300 < len(shown(log)) < 700
     assert log.of("rapport.dead.v1", "dead_letter") == []
     path.write_bytes(data)
     assert run(path, log).compared
-    assert len(set(log.ids())) == 900
+    assert len(set(shown(log))) == 900
 
 
 def test_an_event_without_its_end_takes_nothing_with_it(tmp_path: Path) -> None:
@@ -409,8 +413,8 @@ def test_a_crash_anywhere_loses_nothing_and_no_broken_listing_is_ended(tmp_path:
         assert complete(log.pages()), end
         ended = [page["listing"] for page in log.pages() if page["type"] == "listing_end"]
         for listing in ended:
-            shown = [page for page in log.pages() if page["listing"] == listing and page["type"] == "changes"]
-            assert sum(page["count"] for page in shown) == 700, end
+            pages = [page for page in log.pages() if page["listing"] == listing and page["type"] == "changes"]
+            assert sum(page["count"] for page in pages) == len(whole.ids()), end
         assert run(path, log).untouched, end
 
 

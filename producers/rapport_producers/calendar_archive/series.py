@@ -66,7 +66,8 @@ def changes(events: list[Event], window: Window, bury: Bury) -> Iterator[Change]
     moved = _overrides(members, master)
     if master is None or not master.repeats:
         if master is not None:
-            yield from _single(master, moved)
+            expanded = _expanded(master, singles)
+            yield from _exported_singly(expanded, moved) if len(expanded) > 1 else _single(master, moved)
         yield from map(_member, moved)
         return
     try:
@@ -96,6 +97,27 @@ def _master(singles: list[Event], members: list[Event]) -> Event:
     for event in (master, *members):
         event.cancel(newest(cancels).version)
     return master
+
+
+def _expanded(master: Event, singles: list[Event]) -> list[Event]:
+    """The events of the master's version, the last of each start: more than one where a program wrote a series out.
+
+    A meeting that was moved has two starts as well, but with another SEQUENCE or time of change.
+    """
+    version = (master.version.sequence, master.version.updated)
+    if master.cancels_all:
+        return [master]
+    same = (event for event in singles if (event.version.sequence, event.version.updated) == version)
+    return list({event.start.text(): event for event in same if not event.cancels_all}.values())
+
+
+def _exported_singly(events: list[Event], moved: list[_Occurrence]) -> Iterator[Change]:
+    """Events of one UID that do not say which occurrence they are: each is the one of its own start."""
+    yield _replaced(events[0].base_id())
+    own = {one.original.text() for one in moved}
+    for event in events:
+        if event.start.text() not in own:
+            yield _member(_Occurrence(event.start, event.start, event.span, event))
 
 
 def _single(event: Event, moved: list[_Occurrence]) -> Iterator[Change]:

@@ -388,6 +388,21 @@ def test_of_two_components_of_one_id_the_newer_counts(tmp_path: Path) -> None:
             assert said(tmp_path, text).event()["title"] == right
 
 
+def test_a_series_that_was_written_out_as_single_events_keeps_them_all(tmp_path: Path) -> None:
+    """One UID, one version, several starts, no RECURRENCE-ID; a moved meeting has another version and is one."""
+    event = "UID:same\nDTSTART:2026060{}T080000Z\nSEQUENCE:{}\nLAST-MODIFIED:20260101T00000{}Z"
+    found = said(tmp_path, calendar(event.format(1, 1, 0), event.format(2, 1, 0), event.format(3, 0, 9)))
+    assert [(one["original_start"], one["start"]) for one in found.events()] == [
+        ("2026-06-01T08:00:00Z", "2026-06-01T08:00:00Z"),
+        ("2026-06-02T08:00:00Z", "2026-06-02T08:00:00Z"),
+    ]
+    [base] = {one["series"] for one in found.events()}
+    assert [change["provider_id"] for change in found.changes("replaced")] == [base]
+    for sequence, second in ((1, 1), (2, 0)):
+        found = said(tmp_path, calendar(event.format(1, 1, 0), event.format(2, sequence, second)))
+        assert (found.event()["start"], found.event()["series"]) == ("2026-06-02T08:00:00Z", "")
+
+
 def test_a_series_with_a_recurrence_id_of_its_own_is_a_series(tmp_path: Path) -> None:
     """One program writes RECURRENCE-ID:19700101 into the series itself."""
     found = said(tmp_path, calendar(WEEKLY + "RECURRENCE-ID:19700101T000000"))

@@ -314,12 +314,14 @@ class _Run:
     def _keep(self, unread: list[ShelvedEvent]) -> None:
         """Of a UID of which nothing can be read: says that it is still there, or that something was lost.
 
-        Only a single event has one provider id that is known without reading it: a series has one for each occurrence.
+        Only a single event has one provider id that is known without reading it: a series, and one that is written out
+        as several events, has one for each occurrence.
         """
-        if self._listing is None or not all(_is_single(one.properties) for one in unread):
-            self._lost = True
+        properties = unread[0].properties
+        if self._listing is not None and len(unread) == 1 and _is_single(properties):
+            self._put(fitting(_presence(base_id(properties))))
         else:
-            self._put(fitting(_presence(base_id(unread[0].properties))))
+            self._lost = True
 
     def _add(self, change: Change, place: str) -> None:
         try:

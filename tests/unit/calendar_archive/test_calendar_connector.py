@@ -180,6 +180,7 @@ def test_an_unreadable_single_event_is_said_to_be_still_there(tmp_path: Path) ->
         ("UID:x\nDTSTART:20260601T080000Z\nRECURRENCE-ID:soon",),
         ("UID:x\nDTSTART:20260601T080000Z\nRRULE:FREQ=NEVER",),
         ("UID:x\nDTSTART:soon", "UID:x\nDTSTART:20260601T080000Z\nRRULE:FREQ=DAILY;COUNT=2"),
+        ("UID:x\nDTSTART:soon", "UID:x\nDTSTART:later"),
         ("UID: \nDTSTART:soon",),
     ],
 )
@@ -188,7 +189,8 @@ def test_what_may_be_several_meetings_is_lost_when_it_cannot_be_read(
 ) -> None:
     """A series and its changes have ids that only reading tells, as has an event without a UID."""
     found = said(tmp_path, calendar("UID:a\n" + EVENT, "UID:b\n" + EVENT, *lines))
-    assert (found.outcome.dead, found.outcome.silence) == (1, Silence.UNREADABLE)
+    assert found.outcome.dead > 0
+    assert found.outcome.silence is Silence.UNREADABLE
     assert kinds(found.log) == ["listing_begin", "changes"]
     assert [one for one in found.changes() if one["event"] is None] == []
 

@@ -20,7 +20,7 @@ import pytest
 from letters import DIRECTORY, FROM, TENANT, mail, mbox
 from local_stack import RAPPORT, RunningStack, stack, wait_until, why_no_kafka
 from rapport.kafka import flush, producer
-from rapport_producers.archive import connector
+from rapport_producers import session
 from rapport_producers.publisher import Publisher
 from rapport_schemas.topics import MAIL_RAW, Lane
 from spoken import Spoken
@@ -197,7 +197,7 @@ def test_a_kafka_that_stops_answering_in_the_middle_ends_an_ingest_and_a_repeat_
 
     try:
         with monkeypatch.context() as patch:
-            patch.setattr(connector, "Publisher", Freezing)
+            patch.setattr(session, "Publisher", Freezing)
             said = ingest(say, box)
     finally:
         broker.resume()
@@ -293,7 +293,7 @@ def test_a_full_disk_is_said_and_heals(
         with monkeypatch.context() as patch:
             # Minutes of patience, cut to seconds.
             patch.setattr("rapport.kafka._ADMIN_SECONDS", 3.0)
-            patch.setattr(connector, "Publisher", partial(Publisher, patience=3.0))
+            patch.setattr(session, "Publisher", partial(Publisher, patience=3.0))
             said = ingest(say, second)
         assert said.is_refusal(69, f"the disk under {running.home} is full: free some space")
         assert _emails(say) == 50, "what was there stays readable"

@@ -76,7 +76,6 @@ class Scanner:
 
     Attributes:
         components: how many components are iCalendar's; without one the stream is something else.
-        calendars: how many of them are calendars, or events, which may stand alone.
         cut: it ended inside of a calendar or event, or is damaged.
         others: components that are no events: tasks, journals, free/busy, availability.
     """
@@ -87,7 +86,6 @@ class Scanner:
         self._event: RawEvent | None = None
         self._calendar = RawCalendar(first_calendar)
         self.components = 0
-        self.calendars = 0
         self.cut = False
         self.others = 0
 
@@ -126,7 +124,6 @@ class Scanner:
         elif self._event is None and self._open in ([], [_CALENDAR]):
             self.others += 1
         self.components += name in _KNOWN
-        self.calendars += name in {_CALENDAR, _EVENT}
         self._open.append(name)
         del self._open[:-_DEEPEST]
 

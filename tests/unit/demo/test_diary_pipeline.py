@@ -35,8 +35,9 @@ def _compared(
         assert demo.ingest_calendars(calendars.calendars, now + timedelta(minutes=minutes)) == []
     demo.pipeline.run()
     result = Comparison()
-    meetings = [item for item, body in demo.pipeline.items().values() if item["kind"] == "meeting" and body]
-    result.cell("all", "meetings", made.truth.meetings, len(meetings))
+    items = [item for item, body in demo.pipeline.items().values() if item["kind"] == "meeting" and body]
+    counted = [item for item in items if item["synced"] and not item["cancelled"]]
+    result.cell("all", "counted meetings", made.truth.meeting_reasons["counted"], len(counted))
     for by in ("member", "customer", "contact"):
         for days, until in (
             (365, None),

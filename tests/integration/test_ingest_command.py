@@ -83,7 +83,9 @@ def command(where: Endpoints, archive: Path, *options: str, kind: str = "mbox") 
         "RAPPORT_CLICKHOUSE": where.clickhouse,
         "RAPPORT_HOME": str(archive.parent),
     }
-    code = "import sys; from rapport.cli import ingest as it\n"
+    # A test run in the background ignores Ctrl-C, and would hand that on.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from rapport.cli import ingest as it\n"
     code += "from rapport_core.errors import RapportError\n"
     code += (
         "try: it.app()\nexcept RapportError as e: print('error:', e, file=sys.stderr); sys.exit(e.exit_code)"
@@ -142,7 +144,9 @@ def test_a_calendar_is_ingested_in_the_window_of_its_tenant(where: Endpoints, tm
     path.write_text(f"BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\n{rule}\nEND:VEVENT\nEND:VCALENDAR\n")
     code, out, error = finish(command(where, path, "--member", "m1", kind="ics"))
     assert (code, error) == (0, "")
-    [shown] = re.findall(r"^elin\.ics: 1 events read, (\d+) meetings published, 0 dead-lettered$", out)
+    [shown] = re.findall(
+        r"^elin\.ics: 1 events read, (\d+) meetings published, 0 dead-lettered$", out, re.MULTILINE
+    )
     assert 28 + 181 < int(shown) < 32 + 186
     # Besides them one change says that the single event of that UID is a series now.
     assert published(where, "calendar-m1-elin", CALENDAR_RAW[Lane.BACKFILL]) == int(shown) + 1

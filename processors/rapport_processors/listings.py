@@ -8,8 +8,9 @@ A member of a series that is gone although the listing shows later ones of that 
 has other times now. In the past that means it never was (*replaced*), or a shifted series would count twice. One behind the
 last that is shown was cut off: that is a removal like any other.
 
-State: group `l` by (connection, stream); row `o` + lane: the open listing; rows `d` + fetch: finished ones; rows `s` + fetch +
-series: the latest time at which a listing showed a member of that series.
+State, by (connection, stream): group `l`: row `o` + lane: the open listing; rows `d` + fetch: finished ones. Group `r`, apart, since
+every page reads the finished ones and a calendar has many series: rows fetch + series: the latest time at which a listing
+showed a member of that series.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rapport_processors.state import StateBatch
 from rapport_schemas.records import Holding, Page, Shown
 from rapport_schemas.topics import Lane
 
-_OPEN, _DONE, _SERIES = b"o", b"d", b"s"
+_OPEN, _DONE = b"o", b"d"
 _NEVER = -(1 << 62)
 _REMEMBERED = 16
 """Finished listings of a stream that words from before them, which come late, are still held against."""
@@ -54,23 +55,27 @@ def _encode(listing: Listing) -> bytes:
     return json.dumps(asdict(listing)).encode()
 
 
-def _row(kind: bytes, fetch: int, rest: bytes = b"") -> bytes:
-    return kind + fetch.to_bytes(8, "big") + rest
+def _done(fetch: int) -> bytes:
+    return _DONE + _number(fetch)
+
+
+def _number(fetch: int) -> bytes:
+    return fetch.to_bytes(8, "big")
 
 
 class Listings:
-    """The listings of one stream of one connection, during one batch. `rows` is the group they are kept in.
+    """The listings of one stream of one connection, during one batch; `rows` and `series_rows` are their groups.
 
     Each lane has an open listing of its own: that one lane is ahead of the other says nothing about the connector.
     """
 
-    def __init__(self, state: StateBatch, rows: bytes, lane: Lane) -> None:
-        self._state, self._rows = state, rows
+    def __init__(self, state: StateBatch, rows: bytes, series_rows: bytes, lane: Lane) -> None:
+        self._state, self._rows, self._series_rows = state, rows, series_rows
         self._open = _OPEN + lane.encode()
 
     def begin(self, page: Page) -> None:
         """A new one; an open one is void, and so are its words on series."""
-        if self._state.get(self._rows, _row(_DONE, page["fetch"])) is not None:
+        if self._state.get(self._rows, _done(page["fetch"])) is not None:
             return  # a repeated page of a listing that is finished
         stored = self._state.get(self._rows, self._open)
         if stored is not None and (open_ := _decode(stored)).fetch != page["fetch"]:
@@ -84,10 +89,10 @@ class Listings:
         if stored is None or time is None or (listing := _decode(stored)).id != page["listing"]:
             return
         if time > self._last_shown(listing, series):
-            self._state.put(self._rows, _row(_SERIES, listing.fetch, series), str(time).encode())
+            self._state.put(self._series_rows, _number(listing.fetch) + series, str(time).encode())
 
     def _last_shown(self, listing: Listing, series: bytes) -> int:
-        stored = self._state.get(self._rows, _row(_SERIES, listing.fetch, series))
+        stored = self._state.get(self._series_rows, _number(listing.fetch) + series)
         return _NEVER if stored is None else int(stored)
 
     def end(self, page: Page) -> Listing | None:
@@ -99,9 +104,9 @@ class Listings:
         self._state.delete(self._rows, self._open)
         earlier = self.finished()
         for one in earlier[: 1 - _REMEMBERED]:
-            self._state.delete(self._rows, _row(_DONE, one.fetch))
+            self._state.delete(self._rows, _done(one.fetch))
             self._forget_series(one.fetch)
-        self._state.put(self._rows, _row(_DONE, done.fetch), _encode(done))
+        self._state.put(self._rows, _done(done.fetch), _encode(done))
         return done
 
     def finished(self) -> list[Listing]:
@@ -127,7 +132,6 @@ class Listings:
         }
 
     def _forget_series(self, fetch: int) -> None:
-        prefix = _row(_SERIES, fetch)
-        for row in self._state.rows(self._rows):
-            if row.startswith(prefix):
-                self._state.delete(self._rows, row)
+        for row in self._state.rows(self._series_rows):
+            if row.startswith(_number(fetch)):
+                self._state.delete(self._series_rows, row)

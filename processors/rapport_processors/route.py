@@ -31,7 +31,7 @@ _REVISION_BITS = 32
 was already published for the lost batch; the new assignment number is what makes it newer."""
 
 
-_HOLDINGS, _LISTINGS = b"h", b"l"
+_HOLDINGS, _LISTINGS, _SHOWN_SERIES = b"h", b"l", b"r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +173,11 @@ class RouteStage:
         holdings.show(holding, holdings.word_of(context.stream, change, fetch, context.page["published_at"]))
         digest = digest_of(change)
         newest = digest is not None and fetch >= holding["fetch"]
-        series = series_of(context, change)
+        series, time = series_of(context, change), holdings.time_of(change)
         if newest:
-            holding["time"], holding["series"] = holdings.time_of(change), series
+            holding["time"], holding["series"] = time, series
         if change["op"] == "upsert":
-            listings.shows(context.page, series, holdings.time_of(change))
+            listings.shows(context.page, series, time)
         for listing in finished:
             if (said := listings.word(listing, context.stream, holding)) is not None:
                 holdings.show(holding, said)
@@ -299,7 +299,8 @@ def _moved(holding: Holding) -> bool:
 def _listings(state: StateBatch, context: PageContext, lane: Lane) -> Listings:
     page = context.page
     digest = keyed_hash(context.hash_key, "listing", page["connection"], page["stream"])
-    return Listings(state, group(context.space, _LISTINGS, digest), lane)
+    rows, series_rows = (group(context.space, kind, digest) for kind in (_LISTINGS, _SHOWN_SERIES))
+    return Listings(state, rows, series_rows, lane)
 
 
 def _source(record: InRecord) -> str:

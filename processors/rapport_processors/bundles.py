@@ -22,7 +22,7 @@ from rapport_schemas.records import (
 )
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import PARTITIONS, ROUTED, Lane, composite_key
-from rapport_schemas.wire import Wire, encode_body, tagged
+from rapport_schemas.wire import Wire, encode_body
 
 _MAX_BODY_BYTES = 400_000
 _COPY_BYTES, _CLAIM_BYTES, _PAIR_BYTES = 56, 36, 36
@@ -35,16 +35,11 @@ def _empty() -> RoutedBody:
 
 def pack(copy: Copy, hash_key: bytes) -> PackedCopy:
     """The form in which a copy travels and is stored: encoded once, with what a store needs to know beside it."""
-    said = {
-        **copy,
-        "message": tagged("CopyMessage", copy["message"]),
-        "meeting": tagged("CopyMeeting", copy["meeting"]),
-    }
     return {
         "id": copy["id"],
         "row": keyed_hash(hash_key, "copy", copy["key"]),
         "version": copy["version"],
-        "copy": encode_body("copy", said),
+        "copy": encode_body("copy", copy),
     }
 
 

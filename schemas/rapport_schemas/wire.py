@@ -2,7 +2,8 @@
 
 Every version of a schema has an id of its own: fixed here for ever, or, with a registry, given by it. Bodies inside sealed
 bytes and in state have no id; an odd first byte, which no first version could begin with, names a later version. What an
-earlier version wrote is read with that version's schema, and what it lacked has its default. Records are plain dicts;
+earlier version wrote is read with that version's schema, and what it lacked has its default. Bodies that are read and
+written several times per mail are packed (see packing.py), not in Avro's binary form. Records are plain dicts;
 `records.py` has their types.
 """
 
@@ -18,6 +19,7 @@ import fastavro
 from fastavro.types import Schema
 
 from rapport_core.errors import InvariantError, PoisonError
+from rapport_schemas.packing import Packing
 
 FIXED_IDS: Final[dict[str, tuple[int, ...]]] = {
     "page": (1,),
@@ -32,8 +34,11 @@ FIXED_IDS: Final[dict[str, tuple[int, ...]]] = {
 }
 """Schemas of whole record values: the ids of their versions, first to present."""
 
-BODIES: Final[dict[str, int]] = {"page_body": 2, "routed_body": 2, "item_body": 2, "copy": 2, "holding": 2}
+BODIES: Final[dict[str, int]] = {"page_body": 3, "routed_body": 3, "item_body": 3, "copy": 3, "holding": 3}
 """Schemas of what is sealed or kept in state: the present version of each."""
+
+PACKED_SINCE: Final[dict[str, int]] = {"routed_body": 3, "item_body": 3, "copy": 3, "holding": 3}
+"""The first version of a body that is packed. The log's pages stay Avro: others may read them, years later."""
 
 
 def versions(name: str) -> int:
@@ -82,7 +87,22 @@ def _blank_value(kind: Any) -> Any:
 def encode_body(name: str, value: Any) -> bytes:
     """A body of the present version. Raises InvariantError when `value` does not fit: a programming error, never a user's."""
     version = BODIES[name]
-    return _encode(name, value, b"" if version == 1 else bytes((2 * version - 1,)))
+    prefix = b"" if version == 1 else bytes((2 * version - 1,))
+    if name not in PACKED_SINCE:
+        return _encode(name, value, prefix)
+    try:
+        return prefix + _packing(name, version).encode(value)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise _does_not_fit(name, error) from error
+
+
+@cache
+def _packing(name: str, version: int) -> Packing:
+    return Packing(schema_json(name, version))
+
+
+def _does_not_fit(name: str, error: Exception) -> InvariantError:
+    return InvariantError(f"a {name} record does not fit its schema: {type(error).__name__}")
 
 
 def _encode(name: str, value: Any, prefix: bytes) -> bytes:
@@ -91,7 +111,7 @@ def _encode(name: str, value: Any, prefix: bytes) -> bytes:
     try:
         fastavro.schemaless_writer(buffer, schema(name), value)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise InvariantError(f"a {name} record does not fit its schema: {type(error).__name__}") from error
+        raise _does_not_fit(name, error) from error
     return buffer.getvalue()
 
 
@@ -102,7 +122,17 @@ def decode_body(name: str, data: bytes) -> Any:
     version = (data[0] + 1) // 2
     if not 1 < version <= BODIES[name]:
         raise PoisonError("undecodable", f"a {name} record of a version that this program does not know")
-    return _decode(name, data, 1, version)
+    if version < PACKED_SINCE.get(name, version + 1):
+        return _decode(name, data, 1, version)
+    try:
+        # Of any packed version: fields are only added at the end.
+        return _packing(name, BODIES[name]).decode(memoryview(data)[1:])
+    except Exception as error:
+        raise _undecodable(name) from error
+
+
+def _undecodable(name: str) -> PoisonError:
+    return PoisonError("undecodable", f"these bytes are no {name} record")
 
 
 def _decode(name: str, data: bytes, start: int, version: int) -> Any:
@@ -112,7 +142,7 @@ def _decode(name: str, data: bytes, start: int, version: int) -> Any:
         present = None if version == versions(name) else schema(name)
         value = fastavro.schemaless_reader(buffer, schema(name, version), present)
     except Exception as error:  # fastavro raises whatever its C code meets on hostile bytes
-        raise PoisonError("undecodable", f"these bytes are no {name} record") from error
+        raise _undecodable(name) from error
     if buffer.tell() != len(data):
         raise PoisonError("undecodable", f"bytes left over after a {name} record")
     return value

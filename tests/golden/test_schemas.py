@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import fastavro
+import msgspec
 import pytest
 from avro.compatibility import ReaderWriterCompatibilityChecker, SchemaCompatibilityType
 from avro.schema import parse
@@ -61,17 +62,51 @@ def test_what_an_earlier_version_wrote_is_read(name: str, version: int) -> None:
     """Topics and state never expire: every field it had is kept, every field it lacked has its default."""
     old = wire.schema_json(name, version)
     value = _example(old, {})
-    buffer = io.BytesIO()
-    fastavro.schemaless_writer(buffer, wire.schema(name, version), value)
     if name in wire.BODIES:
-        found = wire.decode_body(
-            name, (b"" if version == 1 else bytes((2 * version - 1,))) + buffer.getvalue()
-        )
+        prefix = b"" if version == 1 else bytes((2 * version - 1,))
+        found = wire.decode_body(name, prefix + _written(name, version, value))
     else:
         prefix = b"\0" + wire.FIXED_IDS[name][version - 1].to_bytes(4, "big")
-        found = wire.Wire().decode(name, prefix + buffer.getvalue())
+        found = wire.Wire().decode(name, prefix + _written(name, version, value))
     assert _lacks_nothing_of(value, found)
     assert set(found) == {field["name"] for field in wire.schema_json(name)["fields"]}
+
+
+def _written(name: str, version: int, value: dict[str, Any]) -> bytes:
+    """What that version wrote: packed, as lists in the order of its schema, or Avro."""
+    if version >= wire.PACKED_SINCE.get(name, version + 1):
+        return msgspec.msgpack.encode(_in_order(value))
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, wire.schema(name, version), value)
+    return buffer.getvalue()
+
+
+def _in_order(value: Any) -> Any:
+    if isinstance(value, dict):
+        return [_in_order(field) for field in value.values()]
+    return [_in_order(one) for one in value] if isinstance(value, list) else value
+
+
+def test_packed_records_grow_at_their_ends_only() -> None:
+    """Their fields have no names in the bytes: what an earlier version wrote is the beginning of what is written now."""
+    for name, since in wire.PACKED_SINCE.items():
+        for version in range(since, wire.versions(name)):
+            _is_beginning_of(wire.schema_json(name, version), wire.schema_json(name, version + 1))
+
+
+def _is_beginning_of(old: Any, new: Any) -> None:
+    if isinstance(old, list):
+        for old_branch, new_branch in zip(old, new, strict=True):
+            _is_beginning_of(old_branch, new_branch)
+    elif isinstance(old, dict) and "fields" in old:
+        assert len(new["fields"]) >= len(old["fields"])
+        for old_field, new_field in zip(old["fields"], new["fields"], strict=False):
+            assert old_field["name"] == new_field["name"]
+            _is_beginning_of(old_field["type"], new_field["type"])
+    elif isinstance(old, dict):
+        _is_beginning_of(old["items"], new["items"])
+    else:
+        assert old == new
 
 
 def _lacks_nothing_of(old: Any, new: Any) -> bool:

@@ -80,6 +80,7 @@ def mail_digest(mail: MailFields) -> bytes:
         mail["conversation"],
         mail["labels"],
         [(part["type"], part["filename"], part["parameters"]) for part in mail["mime"]],
+        mail["structured"],
     )
     digest.update(repr(rest).encode("utf-8", "surrogatepass"))
     return digest.digest()

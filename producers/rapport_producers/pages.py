@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from rapport_core.errors import PoisonError
-from rapport_schemas.records import Change, EventFields, MailFields
+from rapport_schemas.records import Change, EventFields, MailFields, MailStructure
 
 PAGE_BYTES = 512 * 1024
 """Largest plain body of a page."""
 
 PAGE_CHANGES = 200
 _FRAME = 64  # Avro's lengths and numbers around one change, and around the whole body
+_TEXT = 8  # Avro's length of one text that is part of a page
 _UTF8 = 4  # most bytes of one character
 
 
@@ -23,7 +24,7 @@ def bound(change: Change) -> int:
         size += _mail_bound(change["mail"])
     if change["event"] is not None:
         size += _event_bound(change["event"])
-    return size
+    return size + sum(_TEXT + len(name) for name in change["fields"])
 
 
 def _mail_bound(mail: MailFields) -> int:
@@ -33,6 +34,13 @@ def _mail_bound(mail: MailFields) -> int:
     size += sum(_FRAME + _UTF8 * len(label) for label in mail["labels"])
     for part in mail["mime"]:
         size += 16 + len(part["type"]) + _UTF8 * len(part["filename"]) + len(part["parameters"])
+    return size + (_structure_bound(mail["structured"]) if mail["structured"] is not None else 0)
+
+
+def _structure_bound(structure: MailStructure) -> int:
+    size = _FRAME + _UTF8 * (len(structure["message_id"]) + len(structure["subject"]))
+    for one in structure["people"]:
+        size += _FRAME + _UTF8 * (len(one["name"]) + len(one["address"]))
     return size
 
 

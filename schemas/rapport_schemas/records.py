@@ -43,6 +43,24 @@ class MimePart(TypedDict):
     parameters: str
 
 
+class MailPerson(TypedDict):
+    """One mention of one address, as the provider has it."""
+
+    role: str
+    name: str
+    address: str
+
+
+class MailStructure(TypedDict):
+    """What a provider says of a mail in fields instead of headers. It wins over what the header block repeats."""
+
+    message_id: str
+    subject: str
+    sent: int | None
+    people: list[MailPerson]
+    invitation: bool
+
+
 class MailFields(TypedDict):
     """One mail as the provider holds it; bodies stay there."""
 
@@ -54,6 +72,7 @@ class MailFields(TypedDict):
     folder: str
     labels: list[str]
     conversation: str
+    structured: MailStructure | None
 
 
 class EventAttendee(TypedDict):
@@ -97,6 +116,7 @@ class Change(TypedDict):
     mail: MailFields | None
     event: EventFields | None
     at: int | None
+    fields: list[str]
 
 
 class PageBody(TypedDict):

@@ -17,6 +17,7 @@ from rapport_producers.archive.mail import mail_text
 from rapport_producers.archive.mbox import split
 from rapport_producers.archive.mime import mime_tree
 from rapport_producers.archive.opening import ArchiveFile
+from rapport_schemas.changes import mail_change
 from rapport_schemas.wire import decode_body, encode_body
 
 FROM = b"From someone@example.com Thu Jan  1 00:00:00 1970\n"
@@ -84,7 +85,7 @@ def test_any_bytes_become_a_record_or_poison(data: bytes) -> None:
         fields = mail_text(data).fields(len(data), "inbox")
     except PoisonError:
         return
-    change = {"op": "upsert", "provider_id": "x", "mail": fields, "event": None, "at": None}
+    change = mail_change("x", fields)
     assert decode_body("page_body", encode_body("page_body", {"changes": [change]}))["changes"] == [change]
     assert fields["headers"] in data
     assert len(fields["preview"]) <= 200

@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memory_pipeline import TENANT, MemoryPipeline, mail
+from memory_pipeline import TENANT, MemoryPipeline, change_of, mail
 from rapport_processors.directory import Directory
 from rapport_processors.mail.messages import group
 from rapport_processors.mail.parse import ParsedMail, parse_mail
 from rapport_processors.matching import decide
-from rapport_schemas.records import Change, Copy, DirectoryEntry, MailFields
+from rapport_schemas.records import Copy, DirectoryEntry, MailFields
 from rapport_schemas.topics import Lane
 from rapport_schemas.wire import blank
 
@@ -236,13 +236,7 @@ def test_the_newest_word_of_each_stream_counts(said: list[tuple[bool, str, Lane]
         change = mail(
             f"Message-ID: <number-1@x.example>\nFrom: {PEOPLE[2]}\nSubject: word {fetch}\n", conversation="c"
         )
-        one: Change = {
-            "op": "upsert" if shown else "removed",
-            "provider_id": "id",
-            "mail": change if shown else None,
-            "event": None,
-            "at": None,
-        }
+        one = change_of("id", change if shown else None)
         pipeline.publish_changes("box", "m1", [one], lane=lane, stream=stream, provider="graph", fetch=fetch)
         pipeline.step()
     pipeline.run()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rapport_schemas import changes
 from rapport_schemas.records import MailFields, MimePart
 
 CORPORA = Path(os.environ.get("RAPPORT_CORPORA") or Path(__file__).parents[2].parent / "shared" / "corpora")
@@ -51,16 +52,7 @@ def whole_mails(name: str, pattern: str) -> Iterator[tuple[str, bytes]]:
 
 def mail_fields(headers: bytes, **fields: object) -> MailFields:
     """The fields of a mail as an archive connector gives them, of which a test sets what it is about."""
-    mail: MailFields = {
-        "headers": headers,
-        "mime": [],
-        "preview": "",
-        "size": -1,
-        "provider_time": None,
-        "folder": "",
-        "labels": [],
-        "conversation": "",
-    }
+    mail = changes.mail_fields(headers)
     mail.update(fields)  # type: ignore[typeddict-item]
     return mail
 

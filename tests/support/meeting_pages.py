@@ -9,6 +9,7 @@ from typing import Any
 from directory_entries import entry, tenant
 from memory_pipeline import NOW_MS, MemoryPipeline
 from naive_meetings import Meeting, NaiveMeetings, Said
+from rapport_schemas.changes import event_change, removed
 from rapport_schemas.records import Change, DirectoryEntry, EventAttendee, EventFields
 from rapport_schemas.topics import Lane
 
@@ -83,12 +84,12 @@ def event(uid: str, start: str, *attendees: str | EventAttendee, **fields: Any) 
 
 def shown(provider_id: str, what: EventFields) -> Change:
     """The calendar shows an event."""
-    return {"op": "upsert", "provider_id": provider_id, "mail": None, "event": what, "at": None}
+    return event_change(provider_id, what)
 
 
 def gone(provider_id: str, at: int | None = None, op: str = "removed") -> Change:
     """The calendar shows it no longer."""
-    return {"op": op, "provider_id": provider_id, "mail": None, "event": None, "at": at}
+    return {**removed(provider_id, at), "op": op}
 
 
 def publish(pipeline: MemoryPipeline, page: Said, lane: Lane = Lane.LIVE) -> None:

@@ -23,6 +23,7 @@ from rapport_processors.route import RouteStage
 from rapport_processors.state import StateBatch
 from rapport_processors.weave import WeaveStage
 from rapport_schemas import topics
+from rapport_schemas.changes import mail_change, mail_fields, removed
 from rapport_schemas.records import (
     Change,
     DirectoryEntry,
@@ -332,21 +333,10 @@ def _at(published_at: int | None) -> dict[str, Any]:
 
 def change_of(provider_id: str, mail: MailFields | None) -> Change:
     """An upsert of a mail, or its removal."""
-    op = "upsert" if mail else "removed"
-    return {"op": op, "provider_id": provider_id, "mail": mail, "event": None, "at": None}
+    return mail_change(provider_id, mail) if mail else removed(provider_id)
 
 
 def mail(headers: str | bytes, **fields: object) -> MailFields:
     """Mail fields from a header block."""
     raw = headers.encode() if isinstance(headers, str) else headers
-    base: dict[str, object] = {
-        "headers": raw,
-        "mime": [],
-        "preview": "",
-        "size": -1,
-        "provider_time": None,
-        "folder": "",
-        "labels": [],
-        "conversation": "",
-    }
-    return {**base, **fields}  # type: ignore[typeddict-item]
+    return {**mail_fields(raw), **fields}  # type: ignore[typeddict-item]

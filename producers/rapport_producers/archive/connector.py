@@ -24,6 +24,7 @@ from rapport_producers.ledger import Ledger
 from rapport_producers.pages import Pager, Sized, fitting
 from rapport_producers.publisher import Owner
 from rapport_producers.session import Link, Session, StoppedError, check_owner, saved_position
+from rapport_schemas.changes import mail_change
 from rapport_schemas.topics import MAIL_RAW, Lane
 
 PROVIDER = "archive"
@@ -239,6 +240,4 @@ def _change(numbered: NumberedMail) -> Sized:
     if not mail.readable:
         raise PoisonError("unreadable", "this file cannot be read: check its permissions, or fetch it again")
     fields = numbered.text.fields(mail.size, mail.folder)
-    return fitting(
-        {"op": "upsert", "provider_id": numbered.provider_id, "mail": fields, "event": None, "at": None}
-    )
+    return fitting(mail_change(numbered.provider_id, fields))

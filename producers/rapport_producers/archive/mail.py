@@ -10,6 +10,7 @@ from rapport_core.errors import PoisonError
 from rapport_core.ids import HASH_BYTES
 from rapport_producers.archive.labels import gmail_labels, is_sent
 from rapport_producers.archive.mime import empty_line, mime_tree
+from rapport_schemas.changes import mail_fields
 from rapport_schemas.records import MailFields
 
 HEADER_BYTES = 256 * 1024
@@ -52,16 +53,14 @@ class MailText:
             raise PoisonError("no_headers", "a message without a single header field")
         labels = self.labels()
         mime, preview = mime_tree(self.header, self.body)
-        return {
-            "headers": self.header,
-            "mime": mime,
-            "preview": preview,
-            "size": size,
-            "provider_time": None,
-            "folder": "sent" if is_sent(labels) else folder,
-            "labels": labels,
-            "conversation": "",
-        }
+        return mail_fields(
+            self.header,
+            mime=mime,
+            preview=preview,
+            size=size,
+            folder="sent" if is_sent(labels) else folder,
+            labels=labels,
+        )
 
 
 NOTHING = MailText(b"", b"", cut=False, whole=False)

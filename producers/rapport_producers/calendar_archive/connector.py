@@ -31,6 +31,7 @@ from rapport_producers.ledger import Ledger
 from rapport_producers.pages import Pager, Sized, fitting
 from rapport_producers.publisher import Listing, Owner
 from rapport_producers.session import Link, Session, StoppedError, check_owner, saved_position
+from rapport_schemas.changes import still_shown
 from rapport_schemas.records import Change
 from rapport_schemas.topics import CALENDAR_RAW, Lane
 
@@ -319,7 +320,7 @@ class _Run:
         """
         properties = unread[0].properties
         if self._listing is not None and len(unread) == 1 and _is_single(properties):
-            self._put(fitting(_presence(base_id(properties))))
+            self._put(fitting(still_shown(base_id(properties))))
         else:
             self._lost = True
 
@@ -381,11 +382,6 @@ def _is_single(properties: Properties) -> bool:
     """Whether it is known by its UID, and is neither a series nor a part of one."""
     series = ("RECURRENCE-ID", "RRULE", "RDATE")
     return bool(properties.text("UID")) and not any(properties.all(name) for name in series)
-
-
-def _presence(provider_id: str) -> Change:
-    """Says that an item is still there, as it was last read."""
-    return {"op": "upsert", "provider_id": provider_id, "mail": None, "event": None, "at": None}
 
 
 def _too_many() -> PoisonError:

@@ -12,6 +12,7 @@ from rapport_core.errors import PoisonError
 from rapport_producers.calendar_archive.events import Event, Span, When, newest
 from rapport_producers.calendar_archive.rules import rule_starts
 from rapport_schemas.calendar_times import instant_ms
+from rapport_schemas.changes import event_change, removed, replaced
 from rapport_schemas.records import Change, EventFields
 
 MOST_OCCURRENCES = 10_000
@@ -113,7 +114,7 @@ def _expanded(master: Event, singles: list[Event]) -> list[Event]:
 
 def _exported_singly(events: list[Event], moved: list[_Occurrence]) -> Iterator[Change]:
     """Events of one UID that do not say which occurrence they are: each is the one of its own start."""
-    yield _replaced(events[0].base_id())
+    yield replaced(events[0].base_id())
     own = {one.original.text() for one in moved}
     for event in events:
         if event.start.text() not in own:
@@ -124,12 +125,8 @@ def _single(event: Event, moved: list[_Occurrence]) -> Iterator[Change]:
     base, first = event.base_id(), event.start.text()
     if first not in {one.original.text() for one in moved}:
         # The first occurrence of a series of this UID that became single must not count besides it.
-        yield _replaced(f"{base}:{first}")
-    yield {"op": "upsert", "provider_id": base, "mail": None, "event": event.fields, "at": None}
-
-
-def _replaced(provider_id: str) -> Change:
-    return {"op": "replaced", "provider_id": provider_id, "mail": None, "event": None, "at": None}
+        yield replaced(f"{base}:{first}")
+    yield event_change(base, event.fields)
 
 
 def _series(master: Event, moved: list[_Occurrence], window: Window) -> Iterator[Change]:
@@ -138,7 +135,7 @@ def _series(master: Event, moved: list[_Occurrence], window: Window) -> Iterator
     Raises PoisonError for a rule that cannot be followed, OverflowError for one that leaves the calendar.
     """
     # A single event of this UID that became a series must not count besides it.
-    yield _replaced(master.base_id())
+    yield replaced(master.base_id())
     own = {one.original.text() for one in moved}
     future = sorted((one for one in moved if one.source.and_future), key=_original_wall)
     starts, excluded = _starts(master, window)
@@ -165,7 +162,7 @@ def _member(one: _Occurrence) -> Change:
         "start": one.start.text(),
         "end": one.span.end(one.start),
     }
-    return {"op": "upsert", "provider_id": f"{base}:{original}", "mail": None, "event": fields, "at": None}
+    return event_change(f"{base}:{original}", fields)
 
 
 def _removed(one: _Occurrence) -> Change:
@@ -178,7 +175,8 @@ def _removed(one: _Occurrence) -> Change:
         original.whole_day or original.zone is None
     )  # it begins earlier in UTC than it reads, in zones of the east
     at = instant_ms(original.text()) - (_ZONES_APART_MS if local else 1)
-    return {**_member(one), "op": "removed", "at": at}
+    shown = _member(one)
+    return removed(shown["provider_id"], at, shown["event"])
 
 
 def _overrides(members: list[Event], master: Event | None) -> list[_Occurrence]:

@@ -8,6 +8,7 @@ from corpora import corpus, fields_of, whole_mails
 from rapport_core.errors import PoisonError
 from rapport_producers.archive.mail import HEADER_BYTES, mail_text
 from rapport_producers.archive.mime import mime_tree
+from rapport_schemas.changes import mail_change
 from rapport_schemas.records import MailFields
 from rapport_schemas.wire import decode_body, encode_body
 
@@ -175,7 +176,7 @@ def test_real_odd_mails_all_become_records(name: str) -> None:
         except PoisonError:
             refused += 1
             continue
-        change = {"op": "upsert", "provider_id": "x", "mail": found, "event": None, "at": None}
+        change = mail_change("x", found)
         assert decode_body("page_body", encode_body("page_body", {"changes": [change]}))["changes"] == [
             change
         ]

@@ -9,23 +9,33 @@ from rapport_core.clock import SystemClock
 from rapport_core.errors import PoisonError, UnavailableError
 from rapport_producers.pages import PAGE_BYTES, Pager, bound, fitting
 from rapport_producers.publisher import Owner, Publisher
-from rapport_schemas.records import Change, MailFields
+from rapport_schemas.changes import mail_change, mail_fields, mail_structure, still_shown
+from rapport_schemas.records import Change, MailPerson, MimePart
 from rapport_schemas.topics import MAIL_RAW, Lane
 from rapport_schemas.wire import encode_body
 
 
 def change(headers: int, *, preview: str = "", parts: int = 0) -> Change:
-    mail: MailFields = {
-        "headers": b"h" * headers,
-        "mime": [{"type": "text/plain", "filename": "ü" * 255, "parameters": "method=request"}] * parts,
-        "preview": preview,
-        "size": 2**60,
-        "provider_time": None,
-        "folder": "sent",
-        "labels": ["å"] * 3,
-        "conversation": "c",
-    }
-    return {"op": "upsert", "provider_id": "p" * 34, "mail": mail, "event": None, "at": None}
+    part: MimePart = {"type": "text/plain", "filename": "ü" * 255, "parameters": "method=request"}
+    mail = mail_fields(
+        b"h" * headers,
+        mime=[part] * parts,
+        preview=preview,
+        size=2**60,
+        folder="sent",
+        labels=["å"] * 3,
+        conversation="c",
+    )
+    return mail_change("p" * 34, mail)
+
+
+def structured(people: int) -> Change:
+    person: MailPerson = {"role": "reply_to", "name": "€" * 100, "address": "å" * 100}
+    structure = mail_structure(
+        message_id="ß" * 99, subject="€" * 300, sent=-(2**60), people=[person] * people
+    )
+    mail = mail_fields(b"", structured=structure)
+    return mail_change("p", mail, [*mail])
 
 
 def publisher(producer: MemoryProducer, log: MemoryLog, **options: float) -> Publisher[int]:
@@ -48,9 +58,11 @@ def test_the_bound_is_never_below_the_encoded_size() -> None:
         change(0),
         change(70_000, preview="€" * 200),
         change(9, parts=200),
-        {**change(1), "mail": None},
+        still_shown("p" * 34),
+        structured(0),
+        structured(200),
     ):
-        assert len(encode_body("page_body", {"changes": [one]})) <= bound(one) + 16  # type: ignore[arg-type]
+        assert len(encode_body("page_body", {"changes": [one]})) <= bound(one) + 16
 
 
 def test_a_change_that_does_not_fit_keeps_its_headers() -> None:

@@ -12,12 +12,15 @@ from memory_state import MemoryStore
 from rapport_processors.edge.rocks import Position, RocksStore, shared_cache
 from rapport_processors.state import StateBatch, group, space
 
-keys = st.binary(min_size=1, max_size=3)
+_GROUP = group(space("acme", 1), b"x", bytes(16))
+# Short keys, keys that end around the prefix which the filters answer for, and rows of a group.
+starts = st.sampled_from([b"", _GROUP[:22], _GROUP, group(space("acme", 1), b"x", bytes(15) + b"\1")])
+keys = st.builds(bytes.__add__, starts, st.binary(min_size=1, max_size=3))
 changes = st.lists(st.tuples(keys, st.one_of(st.none(), st.binary(max_size=4))), max_size=30)
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.lists(changes, max_size=4), keys, keys)
+@settings(max_examples=60, deadline=None)
+@given(st.lists(changes, max_size=4), st.one_of(starts, keys), keys)
 def test_disk_and_memory_agree(
     batches: list[list[tuple[bytes, bytes | None]]], prefix: bytes, after: bytes
 ) -> None:

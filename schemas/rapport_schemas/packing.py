@@ -14,10 +14,13 @@ from typing import Any
 
 import msgspec
 
+from rapport_core.errors import PoisonError
+
 Convert = Callable[[Any], Any]
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
+_rows = msgspec.msgpack.Decoder(list[tuple[bytes, bytes | None]]).decode
 
 
 class Packing:
@@ -38,6 +41,19 @@ class Packing:
         """The inverse, with its defaults for fields that the writer did not know. Raises whatever hostile bytes cause."""
         found: dict[str, Any] = self._from_row(_decode(data))
         return found
+
+
+def pack_rows(rows: list[tuple[bytes, bytes | None]]) -> bytes:
+    """Rows of state as one value; None deletes."""
+    return _encode(rows)
+
+
+def unpack_rows(data: bytes) -> list[tuple[bytes, bytes | None]]:
+    """The inverse. Raises PoisonError(`undecodable`) for other bytes."""
+    try:
+        return _rows(data) if data else []
+    except msgspec.DecodeError as error:
+        raise PoisonError("undecodable", "these bytes are no rows of state") from error
 
 
 def _record(schema: dict[str, Any]) -> tuple[Convert, Convert]:

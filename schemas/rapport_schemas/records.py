@@ -418,6 +418,7 @@ class Changelog(TypedDict):
 
     assignment: int
     changes: list[StateChange]
+    rows: bytes
 
 
 class Shown(TypedDict):

@@ -30,7 +30,7 @@ FIXED_IDS: Final[dict[str, tuple[int, ...]]] = {
     "cursor": (6,),
     "connection": (7,),
     "dead_letter": (8,),
-    "changelog": (9,),
+    "changelog": (9, 11),
 }
 """Schemas of whole record values: the ids of their versions, first to present."""
 

@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from rapport_core.errors import InvariantError, PoisonError, UnavailableError
 from rapport_processors.edge.rocks import Position, RocksStore
+from rapport_schemas.packing import unpack_rows
 from rapport_schemas.records import Changelog
 from rapport_schemas.wire import Wire
 
@@ -108,6 +109,7 @@ def _apply(wire: Wire, store: RocksStore, messages: Iterable[Message]) -> None:
         record = _decode(wire, message.value())
         if record["assignment"] >= position.assignment:
             changes.extend((change["key"], change["value"]) for change in record["changes"])
+            changes.extend(unpack_rows(record["rows"]))
         position = Position((message.offset() or 0) + 1, max(position.assignment, record["assignment"]))
     store.apply(changes, position)
 

@@ -23,6 +23,7 @@ from rapport_processors.edge.rocks import Position, RocksStore, shared_cache
 from rapport_processors.outbox import OutRecord
 from rapport_processors.records import InRecord
 from rapport_processors.state import StateBatch
+from rapport_schemas.packing import pack_rows
 from rapport_schemas.records import Changelog
 from rapport_schemas.topics import Lane, Topic
 from rapport_schemas.wire import Wire
@@ -97,7 +98,7 @@ class StageRunner:
             raise Abandoned  # a number drawn this late may be above the next owner's: it must fence nobody off
         for partition in self._owned.stores.keys() - assignment.partitions:
             self._owned.stores.pop(partition).close()
-        fence: Changelog = {"assignment": assignment.number, "changes": []}
+        fence = _changelog(assignment.number, [])
         ordered = sorted(assignment.partitions)
         fences = await _publish(outlet, [self._changelog_record(p, fence) for p in ordered])
         for partition in ordered:
@@ -225,4 +226,4 @@ def _changelog_records(assignment: int, changes: list[Change]) -> Iterator[Chang
 
 
 def _changelog(assignment: int, changes: list[Change]) -> Changelog:
-    return {"assignment": assignment, "changes": [{"key": key, "value": value} for key, value in changes]}
+    return {"assignment": assignment, "changes": [], "rows": pack_rows(changes) if changes else b""}

@@ -1,14 +1,15 @@
 """Records to the broker through librdkafka, answered for a whole batch at once.
 
-A future per record costs more than the record; here a batch has one counter, which librdkafka's thread counts down, and
-one future, which is resolved when the broker has confirmed every record.
+A future per record costs more than the record; here a batch has one counter, which librdkafka's thread counts up, and
+one future, which is resolved when the broker has confirmed every record. Where a record stands costs a callback of its own,
+so only those are told that who asks for it needs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -66,8 +67,8 @@ class Publisher:
         """Starts serving delivery reports."""
         self._thread.start()
 
-    async def publish(self, records: Sequence[OutRecord]) -> list[int]:
-        """The records' offsets, in order, once the broker has confirmed all of them. Waits for room in a full queue.
+    async def publish(self, records: Sequence[OutRecord]) -> None:
+        """Returns once the broker has confirmed all records. Waits for room in a full queue.
 
         Raises:
             OversizeError: a record is too large. Where that can be seen beforehand nothing of the batch is sent.
@@ -76,10 +77,20 @@ class Publisher:
         """
         self._check(records)
         if not records:
-            return []
-        batch = _Batch(asyncio.get_running_loop(), len(records))
+            return
+        batch = _Batch(asyncio.get_running_loop())
         await self._hand_over(batch, ((r.topic, r.value, r.key, r.partition, {}) for r in records))
         # Shielded: the batch outlives a cancelled caller and settles for `flush`.
+        await asyncio.shield(batch.done)
+        batch.raise_failure()
+
+    async def append(self, records: Sequence[OutRecord]) -> list[int]:
+        """The same for records whose places matter: their offsets, in order."""
+        self._check(records)
+        if not records:
+            return []
+        batch = _PlacedBatch(asyncio.get_running_loop(), len(records))
+        await self._hand_over(batch, ((r.topic, r.value, r.key, r.partition, {}) for r in records))
         await asyncio.shield(batch.done)
         batch.raise_failure()
         return batch.offsets
@@ -98,7 +109,7 @@ class Publisher:
         """
         self._check([OutRecord(topic, partition, key or b"", value or b"")])
         loop = asyncio.get_running_loop()
-        batch = _Batch(loop, 1)
+        batch = _PlacedBatch(loop, 1)
         placed: asyncio.Future[Placed] = loop.create_future()
         batch.done.add_done_callback(lambda _: self._sent(batch, placed))
         await self._hand_over(batch, [(topic, value, key, partition, extra)])
@@ -127,13 +138,14 @@ class Publisher:
         batch.done.add_done_callback(lambda _: self._live.discard(batch))
         handed = 0
         topic = ""
+        produce = self._producer.produce
         try:
             for topic, value, key, partition, extra in records:
-                reported = partial(batch.delivered, handed)
+                reported = batch.report(handed)
                 number = -1 if partition is None else partition
                 while True:
                     try:
-                        self._producer.produce(topic, value, key, number, on_delivery=reported, **extra)
+                        produce(topic, value, key, number, on_delivery=reported, **extra)
                         break
                     except BufferError:
                         await asyncio.sleep(_QUEUE_FULL_WAIT_S)
@@ -141,10 +153,10 @@ class Publisher:
         except KafkaException as refused:
             batch.fail(refused.args[0], topic)
         finally:
-            # Also when this task is cancelled: the counter must still reach zero, or `flush` would wait for ever.
+            # Also when this task is cancelled: the batch must still settle, or `flush` would wait for ever.
             batch.all_handed_over(handed)
 
-    def _sent(self, batch: _Batch, placed: asyncio.Future[Placed]) -> None:
+    def _sent(self, batch: _PlacedBatch, placed: asyncio.Future[Placed]) -> None:
         try:
             batch.raise_failure()
         except RapportError as failure:
@@ -174,57 +186,82 @@ class Publisher:
 
 
 class _Batch:
-    """Counts one batch down. `delivered` is called in librdkafka's thread, the rest in the loop's."""
+    """Counts one batch's reports. They come in librdkafka's thread, everything else in the loop's.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, records: int) -> None:
+    No lock: each side writes its own number and then looks at the other's, so at least one of them sees the end.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._lock = threading.Lock()
-        self._records = records
-        self._open = records + 1  # one more, held while records are handed over
+        self._reported = 0
+        self._handed = -1  # not known yet
         self._failure: RapportError | None = None
-        self._last: Message | None = None
-        self.offsets = [-1] * records
         self.done: asyncio.Future[None] = loop.create_future()
 
-    def delivered(self, index: int, error: KafkaError | None, message: Message) -> None:
+    def report(self, _index: int) -> Callable[[KafkaError | None, Message], None]:
+        """What librdkafka is to call for a record."""
+        return self._delivered
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self.fail(error, message.topic() or "")
-        else:
-            self.offsets[index] = message.offset() or 0
-        self._last = message
-        self._count_down(1)
+        self._reported += 1
+        if self._reported == self._handed:
+            self._settled()
 
     def fail(self, error: KafkaError, topic: str) -> None:
-        with self._lock:
-            if self._failure is None:
-                self._failure = _meaning(error, topic)
+        """Notes the first failure."""
+        if self._failure is None:
+            self._failure = _meaning(error, topic)
 
     def all_handed_over(self, handed: int) -> None:
-        self._count_down(self._records - handed + 1)
+        """No further record will come: settled once so many are reported."""
+        self._handed = handed
+        if self._reported == handed:
+            self._settled()
 
     def raise_failure(self) -> None:
+        """Raises what went wrong, if anything did."""
         if self._failure is not None:
             raise self._failure
+
+    def _settled(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+
+class _PlacedBatch(_Batch):
+    """A batch that also keeps where each record stands."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, records: int) -> None:
+        super().__init__(loop)
+        self._last: Message | None = None
+        self.offsets = [-1] * records
+
+    def report(self, index: int) -> Callable[[KafkaError | None, Message], None]:
+        return partial(self._placed, index)
+
+    def _placed(self, index: int, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self.offsets[index] = message.offset() or 0
+        self._last = message
+        self._delivered(error, message)
+
+    def raise_failure(self) -> None:
+        super().raise_failure()
         if min(self.offsets) < 0:
             # Confirmed as a duplicate of a record whose place the broker has forgotten, or never handed over.
             raise UnconfirmedError("the broker did not say where it put a record: publish again")
 
     def place(self) -> Placed:
+        """Where its one record stands."""
         if self._last is None:
             raise InvariantError("a delivery was confirmed without its record")
         return Placed(self._last.topic() or "", self._last.partition() or 0, self.offsets[0])
-
-    def _count_down(self, count: int) -> None:
-        with self._lock:
-            self._open -= count
-            settled = self._open == 0
-        if settled:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._settle)
-
-    def _settle(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
 
 
 _TOO_LARGE = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}

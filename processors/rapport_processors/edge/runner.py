@@ -35,8 +35,12 @@ Change = tuple[bytes, bytes | None]
 class Outlet(Protocol):
     """The worker's one way to Kafka; the transport's producer is the real one."""
 
-    async def publish(self, records: Sequence[OutRecord]) -> list[int]:
-        """Returns the records' offsets, in order, once the broker has confirmed all of them."""
+    async def publish(self, records: Sequence[OutRecord]) -> None:
+        """Returns once the broker has confirmed all of them."""
+        ...
+
+    async def append(self, records: Sequence[OutRecord]) -> list[int]:
+        """The same; returns the records' offsets, in order."""
         ...
 
 
@@ -100,7 +104,7 @@ class StageRunner:
             self._owned.stores.pop(partition).close()
         fence = _changelog(assignment.number, [])
         ordered = sorted(assignment.partitions)
-        fences = await _publish(outlet, [self._changelog_record(p, fence) for p in ordered])
+        fences = await _append(outlet, [self._changelog_record(p, fence) for p in ordered])
         for partition in ordered:
             if partition not in self._owned.stores:
                 self._owned.stores[partition] = self._open(partition)
@@ -162,7 +166,7 @@ class StageRunner:
         ]
         if not logged:
             return
-        offsets = await _publish(outlet, [record for _, record in logged])
+        offsets = await _append(outlet, [record for _, record in logged])
         placed: dict[int, list[int]] = {}
         for (partition, _), offset in zip(logged, offsets, strict=True):
             placed.setdefault(partition, []).append(offset)
@@ -205,9 +209,15 @@ class StageRunner:
 
 
 @stamina.retry(on=UnavailableError, attempts=None, timeout=None, wait_max=10)
-async def _publish(outlet: Outlet, records: Sequence[OutRecord]) -> list[int]:
+async def _publish(outlet: Outlet, records: Sequence[OutRecord]) -> None:
     """Publishes, again and again while the broker is away: what arrived twice gives the same result."""
-    return await outlet.publish(records)
+    await outlet.publish(records)
+
+
+@stamina.retry(on=UnavailableError, attempts=None, timeout=None, wait_max=10)
+async def _append(outlet: Outlet, records: Sequence[OutRecord]) -> list[int]:
+    """The same for the changelog."""
+    return await outlet.append(records)
 
 
 def _changelog_records(assignment: int, changes: list[Change]) -> Iterator[Changelog]:

@@ -91,7 +91,7 @@ class _DrainingBuffer(ProducerBuffer):
 
 
 class Producer(BaseProducer):
-    """Faust's producer on librdkafka; `publish` is what batches use."""
+    """Faust's producer on librdkafka; `publish` and `append` are what batches use."""
 
     transport: Transport
     _publisher: Publisher | None = None
@@ -113,9 +113,13 @@ class Producer(BaseProducer):
         if self._publisher is not None:
             await self._publisher.close(self.transport.patience_s())
 
-    async def publish(self, records: Sequence[OutRecord]) -> list[int]:
-        """Publishes a batch and returns its offsets once all of it is confirmed: see `Publisher.publish`."""
-        return await self._running().publish(records)
+    async def publish(self, records: Sequence[OutRecord]) -> None:
+        """Publishes a batch and returns once all of it is confirmed: see `Publisher.publish`."""
+        await self._running().publish(records)
+
+    async def append(self, records: Sequence[OutRecord]) -> list[int]:
+        """The same for records whose offsets matter, which it returns."""
+        return await self._running().append(records)
 
     async def settle(self) -> None:
         """Returns when everything is at the broker. Raises, then and ever after, when a `send` was lost."""

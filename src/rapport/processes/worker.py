@@ -26,6 +26,8 @@ _CHATTY = (
     "rapport_processors.edge.transport",
 )
 """Loggers of Faust's services, which tell of every start and stop; ours speak through structlog."""
+_WHOLE_BATCHES = {"linger.ms": 1}
+"""Batches are handed over whole and waited for: lingering for more would only make each of them late."""
 _UNUSED_GROUP = "rapport-worker-reader"
 """Plain readers assign their partitions themselves and never commit; the client wants a name all the same."""
 
@@ -42,7 +44,7 @@ def build(settings: Settings) -> WorkerApp:
         keys=store.keys,
         clock=SystemClock(),
         directory=directory,
-        new_producer=lambda: producer(where),
+        new_producer=lambda: producer(where, **_WHOLE_BATCHES),
         new_consumer=lambda: consumer(where, _UNUSED_GROUP),
         next_assignment=store.next_assignment,
         on_ready=lambda: announce(settings, "worker"),

@@ -49,13 +49,16 @@ class RecordingOutlet:
         self.ends: defaultdict[tuple[str, int | None], int] = defaultdict(int)
         self._fail_at = fail_at
 
-    async def publish(self, records: Sequence[OutRecord]) -> list[int]:
+    async def publish(self, records: Sequence[OutRecord]) -> None:
+        await self.append(records)
+
+    async def append(self, records: Sequence[OutRecord]) -> list[int]:
         if len(self.calls) == self._fail_at:
             raise PoisonError("oversize", "a record is too large")
         self.calls.append(list(records))
-        return [self.append(one.topic, one.partition) for one in records]
+        return [self.add(one.topic, one.partition) for one in records]
 
-    def append(self, topic: str, partition: int | None) -> int:
+    def add(self, topic: str, partition: int | None) -> int:
         """The offset of one more record."""
         self.ends[topic, partition] += 1
         return self.ends[topic, partition] - 1
@@ -156,11 +159,11 @@ def test_a_broker_that_is_away_is_waited_for(counting: StageRunner) -> None:
     class Away(RecordingOutlet):
         refusals = 2
 
-        async def publish(self, records: Sequence[OutRecord]) -> list[int]:
+        async def append(self, records: Sequence[OutRecord]) -> list[int]:
             if self.refusals:
                 self.refusals -= 1
                 raise UnavailableError("not confirmed in time")
-            return await super().publish(records)
+            return await super().append(records)
 
     outlet = Away()
     with stamina.set_testing(testing=True, attempts=5):
@@ -174,7 +177,7 @@ def test_state_never_passes_over_what_a_successor_wrote(counting: StageRunner) -
     """A worker that was fenced off without knowing writes behind its successor: it ends, and reads what stands between."""
     outlet = RecordingOutlet()
     asyncio.run(counting.take_over(Assignment(5, frozenset({3})), outlet, lambda: True))
-    outlet.append(WEAVE_CHANGELOG.name, 3)
+    outlet.add(WEAVE_CHANGELOG.name, 3)
     with pytest.raises(InvariantError):
         asyncio.run(counting.handle(Lane.LIVE, [record(3, 0)], outlet))
     assert owned(counting, 3).get(ROWS + b"n") is None

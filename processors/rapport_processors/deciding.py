@@ -1,0 +1,235 @@
+"""The items of one tenant, as one batch changes them: copies kept, items derived again, what differs published.
+
+State, by the hash of a message or meeting id: group `c`: a row for each copy, by the hash of its key; group `d`: what was
+last published of each item the id has or had. The row of the first item is the group's *head* (row empty), so one look tells whether an id
+was ever seen: most are new, and need no scan of either group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rapport_core.ids import HASH_BYTES, keyed_hash
+from rapport_core.keys import TenantKeys
+from rapport_processors.directory import TenantDirectory
+from rapport_processors.items import deletion, digest_of_deletion, item_of, possible_ids
+from rapport_processors.mail.messages import group as group_messages
+from rapport_processors.matching import decide
+from rapport_processors.meetings.assemble import meeting_of
+from rapport_processors.model import Meeting, Message
+from rapport_processors.state import StateBatch, group
+from rapport_schemas.records import Copy, Item, PackedCopy
+from rapport_schemas.sealing import seal, unseal
+from rapport_schemas.topics import composite_key
+from rapport_schemas.wire import decode_body
+
+COPIES = b"c"
+_DECIDED = b"d"
+_HEAD = b""
+_HEADED = b"\0headed\0"
+_ROW, _VERSION_BYTES = b"\x02", 8
+"""A stored copy is this byte, its version, and the sealed copy. The first form was the sealed copy alone, whose first byte is 1."""
+
+
+def has_heads(state: StateBatch) -> bool:
+    """Whether every known id of this partition has a head: true for state that began with them."""
+    if state.get(_HEADED) is not None:
+        return True
+    if next(state.confirmed_keys(b""), None) is not None:
+        return False
+    state.put(_HEADED, b"", b"\x01")
+    return True
+
+
+@dataclass(slots=True)
+class _Touched:
+    """One id that this batch decides.
+
+    Attributes:
+        again: a batch that was lost may have published something about it already.
+        is_new: nothing is stored of it.
+        came: the copies that came in this batch and are the newest of their rows, as they came.
+        overtaken: copies that do not count, since there are newer ones: a lost batch may have published what they are.
+    """
+
+    again: bool
+    is_new: bool
+    came: dict[bytes, bytes] = field(default_factory=dict)
+    overtaken: list[Copy] = field(default_factory=list)
+
+
+class _Decided:
+    """What was published of the items of one id: digest, anchor, and under which assignment.
+
+    A row's key is the item's id and its value the rest; the head holds an item's id and the rest, or nothing yet.
+    """
+
+    def __init__(self, state: StateBatch, rows: bytes, touched: _Touched, assignment: bytes) -> None:
+        self._state, self._rows, self._assignment = state, rows, assignment
+        self._again = touched.again
+        self.before: dict[str, bytes] = {}
+        self._first: str | None = None
+        for row, value in () if touched.is_new else state.rows(rows).items():
+            if row:
+                self.before[row.hex()] = value
+            elif value:
+                self._first = value[:HASH_BYTES].hex()
+                self.before[self._first] = value[HASH_BYTES:]
+        self._is_headless = touched.is_new
+
+    def anchor(self, item_id: str) -> bytes:
+        """The item's anchor as of then; empty for an item never published."""
+        return self.before.get(item_id, b"")[HASH_BYTES : 2 * HASH_BYTES]
+
+    def differs(self, item_id: str, digest: bytes, anchor: bytes) -> bool:
+        """Whether this has to be published; if so it is noted as done."""
+        known = self.before.get(item_id, b"")
+        if known[:HASH_BYTES] == digest and not (self._again and known[2 * HASH_BYTES :] != self._assignment):
+            return False
+        value = digest + anchor + self._assignment
+        if self._is_headless or item_id == self._first:
+            self._first, self._is_headless = item_id, False
+            self._state.put(self._rows, _HEAD, bytes.fromhex(item_id) + value)
+        else:
+            self._state.put(self._rows, bytes.fromhex(item_id), value)
+        return True
+
+    def close(self) -> None:
+        """An id of which nothing was published is known from now on all the same."""
+        if self._is_headless:
+            self._state.put(self._rows, _HEAD, b"")
+
+
+class TenantItems:
+    """The items of one generation of one tenant in one partition, during one batch.
+
+    Args:
+        headed: what `has_heads` said.
+    """
+
+    def __init__(
+        self,
+        state: StateBatch,
+        tenant: str,
+        gen: int,
+        space: bytes,
+        keys: TenantKeys,
+        *,
+        assignment: int,
+        headed: bool,
+    ) -> None:
+        self._state, self._id, self._gen, self._space, self._keys = state, tenant, gen, space, keys
+        self._assignment, self._assignment_bytes = assignment, assignment.to_bytes(8, "big")
+        self._headed = headed
+        self._context = composite_key("state", tenant)
+        self._touched: dict[bytes, _Touched] = {}
+
+    def touch(self, id_: bytes, *, again: bool) -> _Touched:
+        """Notes an id to be decided at the end of the batch."""
+        touched = self._touched.get(id_)
+        if touched is None:
+            is_new = self._headed and self._state.get(group(self._space, _DECIDED, id_), _HEAD) is None
+            touched = self._touched[id_] = _Touched(again, is_new)
+        elif again:
+            touched.again = True
+        return touched
+
+    def take(self, packed: PackedCopy) -> None:
+        """Keeps the newest revision of a copy; an older one that was overtaken changes nothing."""
+        id_, row = packed["id"], packed["row"]
+        touched = self.touch(id_, again=True)  # also when it is overtaken: a lost batch may have published it
+        rows = group(self._space, COPIES, id_)
+        stored = None if touched.is_new and row not in touched.came else self._state.get(rows, row)
+        if stored is not None:
+            newer = self._version_of(stored) >= packed["version"]
+            late: Copy = decode_body("copy", packed["copy"]) if newer else self._open(stored)
+            touched.overtaken.append(late)
+            if newer:
+                return
+        sealed = seal(self._keys.seal, packed["copy"], self._context)
+        version = packed["version"].to_bytes(_VERSION_BYTES, "big")
+        touched.came[row] = packed["copy"]
+        self._state.put(rows, row, _ROW + version + sealed)
+
+    def _version_of(self, stored: bytes) -> int:
+        if stored[:1] == _ROW:
+            return int.from_bytes(stored[1 : 1 + _VERSION_BYTES], "big")
+        return self._open(stored)["version"]
+
+    def _open(self, stored: bytes) -> Copy:
+        sealed = stored[1 + _VERSION_BYTES :] if stored[:1] == _ROW else stored
+        copy: Copy = decode_body("copy", unseal(self._keys.seal, sealed, self._context))
+        return copy
+
+    def decide(self, directory: TenantDirectory, publish: Callable[[Item], None]) -> None:
+        """Decides every touched id once; `publish` gets each item that differs from what was last published."""
+        for id_, touched in self._touched.items():
+            self._decide(id_, touched, directory, publish)
+
+    def _copies(self, id_: bytes, touched: _Touched) -> dict[bytes, Copy]:
+        """All copies of an id by their rows."""
+        came = touched.came
+        if touched.is_new:
+            return {row: decode_body("copy", came[row]) for row in sorted(came)}
+        return {
+            row: decode_body("copy", came[row]) if row in came else self._open(stored)
+            for row, stored in self._state.rows(group(self._space, COPIES, id_)).items()
+        }
+
+    def _decide(
+        self, id_: bytes, touched: _Touched, directory: TenantDirectory, publish: Callable[[Item], None]
+    ) -> None:
+        """Derives the items of one message or meeting id again and publishes what differs from what was last published.
+
+        A batch that was lost may have published more than the state tells. So where something came again, what was not
+        published under this assignment counts as different; and every id that some part of the copies would have had, and
+        the whole has not, is said to be no item.
+        """
+        copies = self._copies(id_, touched)
+        decided = _Decided(self._state, group(self._space, _DECIDED, id_), touched, self._assignment_bytes)
+        after: dict[str, Message | Meeting] = {}
+        for said in _items_of(copies.values(), directory):
+            item, digest = item_of(
+                self._id, self._gen, self._keys, said, decide(said, directory), self._assignment
+            )
+            after[item["item_id"]] = said
+            if decided.differs(item["item_id"], digest, self._anchor(said.copies[0]["key"])):
+                publish(item)
+        if len(copies) > 1 or touched.overtaken or decided.before or not after:
+            self._say_gone([*copies.values(), *touched.overtaken], after, decided, publish)
+        decided.close()
+
+    def _say_gone(
+        self,
+        copies: Sequence[Copy],
+        after: Mapping[str, Message | Meeting],
+        decided: _Decided,
+        publish: Callable[[Item], None],
+    ) -> None:
+        """Every id that was published, or may have been, and is no item now: it redirects to where its copies are."""
+        possible = possible_ids(self._keys, copies)
+        without = sorted((possible.keys() | decided.before.keys()) - after.keys())
+        holders = self._holders(after) if without else {}
+        for gone in without:
+            anchor = decided.anchor(gone) or self._anchor(possible[gone])
+            redirect = holders.get(anchor) or min(after, default=None)
+            if decided.differs(gone, digest_of_deletion(redirect), anchor):
+                publish(deletion(self._id, self._gen, gone, redirect, self._assignment))
+
+    def _anchor(self, copy_key: str) -> bytes:
+        """A copy by which a vanished item is found again in the item that took its place."""
+        return keyed_hash(self._keys.hash, "copy", copy_key)
+
+    def _holders(self, after: Mapping[str, Message | Meeting]) -> dict[bytes, str]:
+        """In which item each copy stands, by its anchor."""
+        return {self._anchor(copy["key"]): item_id for item_id, said in after.items() for copy in said.copies}
+
+
+def _items_of(copies: Iterable[Copy], directory: TenantDirectory) -> Sequence[Message | Meeting]:
+    """What the copies of one id are: messages, or one meeting."""
+    copies = list(copies)
+    if any(copy["meeting"] is not None for copy in copies):
+        meeting = meeting_of(copies, directory)
+        return [] if meeting is None else [meeting]
+    return group_messages(copies, mail_removed=directory.settings.mail_removed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from rapport_core.errors import PoisonError
 from rapport_processors.directory_facts import Facts, Lookup, Validity
@@ -21,12 +22,28 @@ from rapport_processors.directory_settings import (
     parse_settings,
     parse_tenant,
 )
+from rapport_processors.model import Decision
 from rapport_schemas.records import DirectoryEntry
 
 __all__ = ["Directory", "Facts", "Ref", "Subject", "TenantDirectory", "TenantSettings"]
 
 _REMEMBERED = 1 << 16
 """Addresses whose facts are kept; past it all are forgotten, which costs some microseconds for each."""
+
+_DECISIONS = 1 << 13
+_LARGEST_DECISION = 40
+"""Decisions that are kept, of items with at most so many people and copies."""
+
+
+class _Decisions(dict[tuple[Any, ...], Decision]):
+    """Decisions by what they were made from. Bounded: a full one begins anew, a large item is not kept."""
+
+    def __setitem__(self, said: tuple[Any, ...], decision: Decision) -> None:
+        if sum(map(len, said[1:])) > _LARGEST_DECISION:
+            return
+        if len(self) >= _DECISIONS:
+            self.clear()
+        super().__setitem__(said, decision)
 
 
 class TenantDirectory:
@@ -36,6 +53,7 @@ class TenantDirectory:
         settings: the tenant's settings.
         timezone: IANA name of the tenant's time zone.
         has_overrides: whether any connection has settings of its own.
+        decisions: what matching remembers until the next change.
     """
 
     __slots__ = (
@@ -46,6 +64,7 @@ class TenantDirectory:
         "_overrides",
         "_remembered",
         "_resolved",
+        "decisions",
         "has_overrides",
         "id",
         "settings",
@@ -63,6 +82,7 @@ class TenantDirectory:
         self._overrides: dict[str, dict[str, object]] = {}
         self._resolved: dict[str, TenantSettings] = {}
         self._remembered: dict[str, Facts] = {}
+        self.decisions = _Decisions()
         self._lookup = self.lookup(None)
 
     def subject(self, kind: str, subject_id: str) -> Subject | None:
@@ -86,6 +106,7 @@ class TenantDirectory:
             self._overrides.pop(connection, None)
             self._resolved.pop(connection, None)
         self.has_overrides = bool(self._overrides)
+        self.decisions.clear()
 
     def has_member(self, member: str) -> bool:
         """Whether the directory has this member."""
@@ -156,6 +177,7 @@ class TenantDirectory:
             self._gone.pop((kind, subject_id), None)
             self._indexes.put(subject_of(entry, offset))
         self._remembered.clear()
+        self.decisions.clear()
         return True
 
     def _configure(self, text: str) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, TypeVar
+
+import msgspec
 
 from rapport_core.ids import HASH_BYTES, keyed_hash
 from rapport_core.keys import TenantKeys
 from rapport_processors.model import Decision, Meeting, Message
-from rapport_schemas.records import Copy, Item, ItemBody, Origin
+from rapport_schemas.records import Copy, Item, ItemBody, Origin, Person
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import composite_key
 from rapport_schemas.wire import blank, encode_body
 
+_plain = msgspec.msgpack.Encoder().encode
 _NO_TIME = "none"
 _Value = TypeVar("_Value")
 _PEOPLE_CHARS, _COPIES_CHARS, _REASON_CHARS, _ENTRY_CHARS = 200_000, 100_000, 50_000, 8
@@ -56,8 +59,11 @@ def possible_ids(keys: TenantKeys, copies: Iterable[Copy]) -> dict[str, str]:
     return found
 
 
-def _origin(copies: Iterable[Copy]) -> Origin | None:
+def _origin(copies: Sequence[Copy]) -> Origin | None:
     """Where the first of them was read."""
+    if len(copies) == 1:
+        only = copies[0]["message"] or copies[0]["meeting"]
+        return only["origin"] if only else None
     contents = ((copy["key"], copy["message"] or copy["meeting"]) for copy in copies)
     read = [(content["fetched_at"], key, content["origin"]) for key, content in contents if content]
     return min(read, key=lambda entry: entry[:2])[2] if read else None
@@ -65,16 +71,18 @@ def _origin(copies: Iterable[Copy]) -> Origin | None:
 
 def _message_ids(message: Message) -> list[str]:
     """Every Message-ID by which a person may ask for it: as headers show it, and the original one."""
-    contents = [copy["message"] for copy in message.copies if copy["message"]]
-    found = {message.message_id} | {
-        content[name] for content in contents for name in ("message_id", "header_id")
-    }
-    return sorted(found - {""})
+    found = {message.message_id}
+    for copy in message.copies:
+        if (content := copy["message"]) is not None:
+            found.add(content["message_id"])
+            found.add(content["header_id"])
+    found.discard("")
+    return sorted(found) if len(found) > 1 else list(found)
 
 
 def body_of(said: Message | Meeting, decision: Decision) -> ItemBody:
     """Everything a person could read of an item."""
-    people = _fitting(said.people, _PEOPLE_CHARS, lambda one: len(one["name"]) + len(one["address"]))
+    people = _fitting(said.people, _PEOPLE_CHARS, _person_chars)
     body: ItemBody = {
         "message_id": "",
         "subject": said.subject,
@@ -103,8 +111,14 @@ def body_of(said: Message | Meeting, decision: Decision) -> ItemBody:
     }
 
 
-def _fitting(values: Iterable[_Value], most: int, length: Callable[[_Value], int]) -> list[_Value]:
+def _person_chars(person: Person) -> int:
+    return len(person["name"]) + len(person["address"])
+
+
+def _fitting(values: Sequence[_Value], most: int, length: Callable[[_Value], int]) -> list[_Value]:
     """As many as a record can hold; every number and decision was made from all of them."""
+    if sum(map(length, values)) + len(values) * _ENTRY_CHARS <= most:
+        return list(values)
     kept: list[_Value] = []
     for value in values:
         most -= length(value) + _ENTRY_CHARS
@@ -115,7 +129,7 @@ def _fitting(values: Iterable[_Value], most: int, length: Callable[[_Value], int
 
 
 def _reason(decision: Decision) -> str:
-    said = json.dumps(decision.reason, sort_keys=True, ensure_ascii=False) if decision.reason else ""
+    said = decision.reason_json
     return said if len(said) <= _REASON_CHARS else ""
 
 
@@ -132,7 +146,9 @@ def item_of(
     """The item record, sealed, and a digest of all that it says: equal digests need no new record."""
     public_id, ids = _names(keys, said)
     meeting = said if isinstance(said, Meeting) else None
-    addresses = sorted({person["address"] for person in said.people} | {said.author} - {""})
+    addresses = {person["address"] for person in said.people}
+    addresses.add(said.author)
+    addresses.discard("")
     item: Item = {
         "tenant": tenant,
         "gen": gen,
@@ -155,7 +171,7 @@ def item_of(
         "assignment": 0,
         "origin": _origin(said.copies),
         "id_hashes": [keyed_hash(keys.hash, "message-id", id_) for id_ in ids[:_MOST_HASHES]],
-        "address_hashes": [keyed_hash(keys.hash, "address", address) for address in addresses[:_MOST_HASHES]],
+        "address_hashes": [_address_hash(keys.hash, address) for address in sorted(addresses)[:_MOST_HASHES]],
         "sealed": b"",
         "mark": None,
         "ends": meeting.ends_ms if meeting else None,
@@ -163,10 +179,16 @@ def item_of(
         "declined_members": list(decision.declined),
     }
     body = encode_body("item_body", body_of(said, decision))
-    digest = blake2b(repr(item).encode() + body, digest_size=HASH_BYTES).digest()
+    digest = blake2b(_plain(list(item.values())) + body, digest_size=HASH_BYTES).digest()
     item["assignment"] = assignment
     item["sealed"] = seal(keys.seal, body, composite_key("item", tenant, public_id))
     return item, digest
+
+
+@lru_cache(maxsize=1 << 15)
+def _address_hash(key: bytes, address: str) -> bytes:
+    """The same few thousand people stand in nearly all mail."""
+    return keyed_hash(key, "address", address)
 
 
 def digest_of_deletion(redirect: str | None) -> bytes:

@@ -57,7 +57,30 @@ _RANK: Final[dict[str, int]] = {
 
 
 def decide(message: Message | Meeting, directory: TenantDirectory) -> Decision:
-    """Contract part 6. The same for every order of people and copies; reads no clock."""
+    """Contract part 6. The same for every order of people and copies; reads no clock.
+
+    The same people write to each other again and again: while entries apply to all times, their decision is remembered.
+    """
+    if isinstance(message, Meeting) or directory.settings.contact_history != "current":
+        return _decide(message, directory)
+    said = (
+        message.author,
+        tuple([(person["role"], person["address"]) for person in message.people]),
+        tuple([_said_by(copy) for copy in message.copies]),
+    )
+    known = directory.decisions.get(said)
+    if known is None:
+        known = directory.decisions[said] = _decide(message, directory)
+    return known
+
+
+def _said_by(copy: Copy) -> tuple[str, str, str]:
+    """All that deciding reads of a mail's copy."""
+    message = copy["message"]
+    return copy["connection"], copy["member"], message["mail_class"] if message is not None else ""
+
+
+def _decide(message: Message | Meeting, directory: TenantDirectory) -> Decision:
     if isinstance(message, Meeting) and (rule := _kept_out(message, directory.settings)):
         return _not_synced(rule)
     parties = parties_of(message, directory.facts_at(message.at_ms))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from rapport_schemas.records import Copy, Person
 
@@ -11,9 +13,9 @@ MAIL_CLASSES = ("human", "list", "bulk", "auto_reply", "calendar_notice", "bounc
 """Best first: a message takes the best class over its copies."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Message:
-    """One message, however many copies. A pure function of the set of its copies.
+    """One message, however many copies. A pure function of the set of its copies. A value: nobody changes one.
 
     Attributes:
         message_id: as the header has it, or empty.
@@ -78,7 +80,7 @@ class Meeting:
     thread_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """Contract part 6 for one item under one state of the directory. All tuples are sorted and distinct.
 
@@ -102,3 +104,8 @@ class Decision:
     declined: tuple[str, ...] = ()
     ambiguous: bool = False
     reason: dict[str, object] = field(default_factory=dict)
+
+    @cached_property
+    def reason_json(self) -> str:
+        """The reason as text; one decision serves many items."""
+        return json.dumps(self.reason, sort_keys=True, ensure_ascii=False) if self.reason else ""

@@ -214,7 +214,8 @@ class WeaveBatch:
 
     def _item(self, item: Item) -> None:
         key = (item["tenant"], item["gen"], item["item_id"])
-        self._emit(topics.ITEMS.name, "item", key, {**item, "origin": tagged("Origin", item["origin"])})
+        item["origin"] = tagged("Origin", item["origin"])
+        self._emit(topics.ITEMS.name, "item", key, item)
 
     def _to_sinks(self, mark: Mark) -> Iterable[OutRecord]:
         item = deletion(mark["tenant"], 0, "", None, self._assignment)

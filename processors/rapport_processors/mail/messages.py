@@ -53,6 +53,9 @@ def group(copies: Iterable[Copy], mail_removed: str = "keep") -> list[Message]:
         copies: in any order, repeated or not, of any number of identities.
         mail_removed: `keep`, or `drop`: a message lives only while some connection still shows it.
     """
+    copies = list(copies)
+    if len(copies) == 1:  # nearly all of them, in nearly every mailbox
+        return _only(copies[0], mail_removed)
     by_identity: dict[str, list[Copy]] = {}
     for copy in held(copies):
         by_identity.setdefault(_identity(_content(copy)), []).append(copy)
@@ -62,6 +65,28 @@ def group(copies: Iterable[Copy], mail_removed: str = "keep") -> list[Message]:
             if mail_removed != "drop" or any(copy["gone"] == "" for copy in members):
                 messages.append(_message(identity, author, members))
     return messages
+
+
+def _only(copy: Copy, mail_removed: str) -> list[Message]:
+    """What one copy is: `group` without everything that only several copies need."""
+    content, gone = copy["message"], copy["gone"]
+    if content is None or gone not in _STILL_COUNTED or (gone and mail_removed == "drop"):
+        return []
+    message = Message(
+        message_id=content["header_id"] or content["message_id"],
+        identity=_identity(content),
+        author=content["author"],
+        author_name=content["author_name"],
+        earliest_ms=content["date"],
+        at_ms=message_time((content,)),
+        mail_class=content["mail_class"],
+        subject=content["subject"],
+        preview=content["preview"],
+        people=_people((content,)),
+        copies=(copy,),
+        thread_key=content["thread_key"],
+    )
+    return [message]
 
 
 def _content(copy: Copy) -> CopyMessage:
@@ -151,6 +176,14 @@ def message_time(contents: Sequence[CopyMessage]) -> int | None:
     provider time; then, or without one, that provider time counts. An archive's copies have no provider time, and
     the earliest date of the copies, which would stand for it, is the date itself: it is believed.
     """
+    if len(contents) == 1:
+        only, held_at = contents[0]["date"], contents[0]["provider_time"]
+        if (
+            only is not None
+            and only >= EARLIEST_TIME_MS
+            and (held_at is None or EARLIEST_TIME_MS <= only <= held_at)
+        ):
+            return only
     dates = (content["date"] for content in contents)
     received = (content["provider_time"] for content in contents)
     date = min((ms for ms in dates if ms is not None and ms >= EARLIEST_TIME_MS), default=None)
@@ -162,8 +195,10 @@ def message_time(contents: Sequence[CopyMessage]) -> int | None:
 
 def _people(contents: Sequence[CopyMessage]) -> tuple[Person, ...]:
     """Everybody named in any copy, in the order of the copies; the first name that is given counts."""
-    if len(contents) == 1 and len(contents[0]["people"]) < 2:
-        return tuple(contents[0]["people"])
+    if len(contents) == 1:
+        only = contents[0]["people"]
+        if len({(person["role"], person["address"]) for person in only}) == len(only):
+            return tuple(only)
     found: dict[tuple[str, str], Person] = {}
     for content in contents:
         for person in content["people"]:

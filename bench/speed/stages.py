@@ -129,7 +129,7 @@ class Stages:
 
     def _take(self, output: OutRecord) -> None:
         self.counts[f"{output.topic} records"] += 1
-        self.counts[f"{output.topic} bytes"] += len(output.value)
+        self.counts[f"{output.topic} bytes"] += len(output.value or b"")
         if output.topic in _WOVEN:
             self._put("weave", output)
         elif output.topic == topics.ITEMS.name:

@@ -24,6 +24,9 @@ from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import composite_key
 from rapport_schemas.wire import decode_body
 
+Publish = Callable[[Item, int], None]
+"""Gets an item, and the other assignment under which its record before was published, 0 for none."""
+
 COPIES = b"c"
 _DECIDED = b"d"
 _HEAD = b""
@@ -95,6 +98,11 @@ class _Decided:
             self._state.put(self._rows, bytes.fromhex(item_id), value)
         return True
 
+    def replaced(self, item_id: str) -> int:
+        """The other assignment under which the item's present record was published; 0 when there is none."""
+        assignment = self.before.get(item_id, b"")[2 * HASH_BYTES :]
+        return 0 if assignment == self._assignment else int.from_bytes(assignment, "big")
+
     def close(self) -> None:
         """An id of which nothing was published is known from now on all the same."""
         if self._is_headless:
@@ -162,7 +170,7 @@ class TenantItems:
         copy: Copy = decode_body("copy", unseal(self._keys.seal, sealed, self._context))
         return copy
 
-    def decide(self, directory: TenantDirectory, publish: Callable[[Item], None]) -> None:
+    def decide(self, directory: TenantDirectory, publish: Publish) -> None:
         """Decides every touched id once; `publish` gets each item that differs from what was last published."""
         for id_, touched in self._touched.items():
             self._decide(id_, touched, directory, publish)
@@ -177,9 +185,7 @@ class TenantItems:
             for row, stored in self._state.rows(group(self._space, COPIES, id_)).items()
         }
 
-    def _decide(
-        self, id_: bytes, touched: _Touched, directory: TenantDirectory, publish: Callable[[Item], None]
-    ) -> None:
+    def _decide(self, id_: bytes, touched: _Touched, directory: TenantDirectory, publish: Publish) -> None:
         """Derives the items of one message or meeting id again and publishes what differs from what was last published.
 
         A batch that was lost may have published more than the state tells. So where something came again, what was not
@@ -195,7 +201,7 @@ class TenantItems:
             )
             after[item["item_id"]] = said
             if decided.differs(item["item_id"], digest, self._anchor(said.copies[0]["key"])):
-                publish(item)
+                publish(item, decided.replaced(item["item_id"]))
         if len(copies) > 1 or touched.overtaken or decided.before or not after:
             self._say_gone([*copies.values(), *touched.overtaken], after, decided, publish)
         decided.close()
@@ -205,7 +211,7 @@ class TenantItems:
         copies: Sequence[Copy],
         after: Mapping[str, Message | Meeting],
         decided: _Decided,
-        publish: Callable[[Item], None],
+        publish: Publish,
     ) -> None:
         """Every id that was published, or may have been, and is no item now: it redirects to where its copies are."""
         possible = possible_ids(self._keys, copies)
@@ -215,7 +221,8 @@ class TenantItems:
             anchor = decided.anchor(gone) or self._anchor(possible[gone])
             redirect = holders.get(anchor) or min(after, default=None)
             if decided.differs(gone, digest_of_deletion(redirect), anchor):
-                publish(deletion(self._id, self._gen, gone, redirect, self._assignment))
+                item = deletion(self._id, self._gen, gone, redirect, self._assignment)
+                publish(item, decided.replaced(gone))
 
     def _anchor(self, copy_key: str) -> bytes:
         """A copy by which a vanished item is found again in the item that took its place."""

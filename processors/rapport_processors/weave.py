@@ -205,17 +205,21 @@ class WeaveBatch:
                 "assignment": self._assignment,
                 "mark": None,
             }
-            self._emit(topics.THREAD_ALIAS.name, "thread_alias", (tenant.id, tenant.gen, key.hex()), alias)
+            named = (tenant.id, tenant.gen, key.hex(), self._assignment)
+            self._emit(topics.THREAD_ALIAS.name, "thread_alias", named, alias)
 
     def _emit(self, topic: str, schema: str, key: tuple[str | int, ...], value: object) -> None:
         self._outputs.append(
             OutRecord(topic, self._partition, composite_key(*key), self._wire.encode(schema, value))
         )
 
-    def _item(self, item: Item) -> None:
-        key = (item["tenant"], item["gen"], item["item_id"])
+    def _item(self, item: Item, replaced: int) -> None:
+        named = (item["tenant"], item["gen"], item["item_id"])
+        if replaced:
+            before = composite_key(*named, replaced)
+            self._outputs.append(OutRecord(topics.ITEMS.name, self._partition, before, None))
         item["origin"] = tagged("Origin", item["origin"])
-        self._emit(topics.ITEMS.name, "item", key, item)
+        self._emit(topics.ITEMS.name, "item", (*named, self._assignment), item)
 
     def _to_sinks(self, mark: Mark) -> Iterable[OutRecord]:
         item = deletion(mark["tenant"], 0, "", None, self._assignment)

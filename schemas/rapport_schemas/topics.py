@@ -52,11 +52,19 @@ RAW_TOPICS = tuple(topic for lane_topics in RAW.values() for topic in lane_topic
 ROUTED = _lanes("routed", "routed", "tenant, generation (partition set by shard)", _FOREVER)
 """Kept until records below weave's committed offset are trimmed: a time limit would lose mail while workers are down."""
 ITEMS = Topic(
-    "rapport.items.v1", "item", "tenant, generation, item (partition set by shard)", config=_COMPACT
+    "rapport.items.v1",
+    "item",
+    "tenant, generation, item, assignment (partition set by shard)",
+    config=_COMPACT,
 )
 THREAD_ALIAS = Topic(
-    "rapport.thread_alias.v1", "thread_alias", "tenant, generation, thread key (by shard)", config=_COMPACT
+    "rapport.thread_alias.v1",
+    "thread_alias",
+    "tenant, generation, thread key, assignment (by shard)",
+    config=_COMPACT,
 )
+"""A worker that lost its partition may wake and write once more. Its keys are its own, so compaction never takes a late
+record for a newer version of a good one; readers ignore it by its number (docs/decisions/0014). Tombstones are no poison."""
 DIRECTORY = Topic(
     "rapport.directory.v1", "directory_entry", "tenant, kind, id", partitions=1, config=_COMPACT
 )

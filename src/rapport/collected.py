@@ -31,6 +31,8 @@ class Collected:
     def add_items(self, records: Iterable[Record]) -> None:
         """Take records of the topic of items. What cannot be read is counted; the version before it stands."""
         for record in records:
+            if record.value is None:
+                continue  # replaced under another key
             try:
                 item = cast("Item", self._wire.decode(ITEMS.schema, record.value))
                 if self._is_ours(record, item):

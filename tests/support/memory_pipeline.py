@@ -249,10 +249,11 @@ class MemoryPipeline:
             outputs = runner.process(state, lane, records, assignment=self.assignment, now_ms=NOW_MS)
         if self._crashes():
             return True
-        self.append(outputs)
+        self.append([record for record in outputs if record.value is not None])
         if self._crashes():
             return True
         store.apply(state.changes())
+        self.append([record for record in outputs if record.value is None])
         if self._crashes():
             return True
         self.committed[place] = start + len(records)
@@ -318,7 +319,8 @@ class MemoryPipeline:
         return {mark_id: len(partitions) for mark_id, partitions in left.items()}
 
     def _log(self, topic: str) -> list[InRecord]:
-        return [record for (name, _), log in sorted(self.logs.items()) if name == topic for record in log]
+        named = [log for (name, _), log in sorted(self.logs.items()) if name == topic]
+        return [record for log in named for record in log if record.value is not None]
 
 
 def _page(**fields: object) -> Page:

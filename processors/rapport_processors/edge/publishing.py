@@ -107,7 +107,7 @@ class Publisher:
 
         Nobody need await that future: when delivery fails, `flush` raises, now and ever after.
         """
-        self._check([OutRecord(topic, partition, key or b"", value or b"")])
+        self._check([OutRecord(topic, partition, key or b"", value)])
         loop = asyncio.get_running_loop()
         batch = _PlacedBatch(loop, 1)
         placed: asyncio.Future[Placed] = loop.create_future()
@@ -172,7 +172,7 @@ class Publisher:
     def _check(self, records: Sequence[OutRecord]) -> None:
         self._raise_if_failed()
         for record in records:
-            size = len(record.key) + len(record.value)
+            size = len(record.key) + len(record.value or b"")
             if size > self._max_bytes:
                 raise OversizeError(record.topic, size)
 

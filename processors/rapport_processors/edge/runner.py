@@ -1,6 +1,6 @@
 """Runs one stage's batches in the one order that loses nothing.
 
-    compute in memory → outputs confirmed → changelog confirmed → one RocksDB batch → acknowledge
+    compute in memory → outputs confirmed → changelog confirmed → one RocksDB batch → tombstones confirmed → acknowledge
 
 State therefore never runs ahead of what was published, and whatever a crash interrupts is simply done again.
 """
@@ -133,9 +133,12 @@ class StageRunner:
         """Processes one batch of any of the owned partitions; when it returns, everything is confirmed and stored."""
         assignment = self._owned.assignment
         outputs, changes = await self._compute(lane, records, assignment)
-        if outputs:
-            await _publish(outlet, outputs)
-        await self._confirm_changes(assignment, changes, outlet)
+        if said := [record for record in outputs if record.value is not None]:
+            await _publish(outlet, said)
+        is_ours = await self._confirm_changes(assignment, changes, outlet)
+        # Not before: whoever lost the partition must not take away the record that its owner may still stand by.
+        if is_ours and (withdrawn := [record for record in outputs if record.value is None]):
+            await _publish(outlet, withdrawn)
 
     @stamina.retry(on=UnavailableError, attempts=None, timeout=None, wait_max=10)
     async def _compute(
@@ -158,22 +161,24 @@ class StageRunner:
 
     async def _confirm_changes(
         self, assignment: Assignment, changes: dict[int, list[Change]], outlet: Outlet
-    ) -> None:
+    ) -> bool:
+        """Logs and applies what a batch changed. False when its partitions were lost meanwhile."""
         logged = [
             (partition, self._changelog_record(partition, record))
             for partition, partition_changes in changes.items()
             for record in _changelog_records(assignment.number, partition_changes)
         ]
         if not logged:
-            return
+            return True
         offsets = await _append(outlet, [record for _, record in logged])
         placed: dict[int, list[int]] = {}
         for (partition, _), offset in zip(logged, offsets, strict=True):
             placed.setdefault(partition, []).append(offset)
         if self._owned.assignment is not assignment:
-            return  # lost meanwhile: the next owner repeats the batch, and our changelog records are fenced off
+            return False  # the next owner repeats the batch, and our changelog records are fenced off
         for partition, its_offsets in placed.items():
             self._apply(partition, changes[partition], its_offsets, assignment)
+        return True
 
     def _apply(
         self, partition: int, changes: list[Change], offsets: list[int], assignment: Assignment

@@ -106,6 +106,8 @@ def read(records: Iterable[Record], wire: Wire, fence: Fence, now_ms: int) -> Ba
     batch = Batch()
     for record in records:
         batch.next_offsets[record.partition] = record.offset + 1
+        if record.value is None and record.partition.topic == ITEMS.name:
+            continue  # the record that took its place has another key and stands before it
         try:
             _READERS[record.partition.topic](batch, record, wire, fence, now_ms)
         except PoisonError as error:

@@ -145,8 +145,8 @@ def test_an_unsynced_item_is_never_opened() -> None:
     assert batch.dead == []
 
 
-@pytest.mark.parametrize("value", [None, b"", b"garbage", b"\0\0\0\0\x03broken"])
-def test_bad_bytes_become_a_dead_letter_without_content(value: bytes | None) -> None:
+@pytest.mark.parametrize("value", [b"", b"garbage", b"\0\0\0\0\x03broken"])
+def test_bad_bytes_become_a_dead_letter_without_content(value: bytes) -> None:
     """The record is passed over: its offset is committed with the rest."""
     record = Record(Partition(ITEMS.name, 5), 41, value)
     batch = read([record, item_record(item("i1"), 42, 5)], WIRE, Fence(), NOW)
@@ -154,6 +154,14 @@ def test_bad_bytes_become_a_dead_letter_without_content(value: bytes | None) -> 
     assert (letter["stage"], letter["origin"], letter["state"]) == ("sink", f"{ITEMS.name}:5:41:0", "open")
     assert batch.next_offsets == {Partition(ITEMS.name, 5): 43}
     assert len(batch.items) == 1
+
+
+def test_a_tombstone_takes_nothing_away() -> None:
+    """It says that a record of another key took the place of one that compaction now removes."""
+    tombstone = Record(Partition(ITEMS.name, 5), 43, None)
+    batch = read([item_record(item("i1"), 42, 5), tombstone], WIRE, Fence(), NOW)
+    assert (len(opened(batch, KEYS, NOW)), batch.dead) == (1, [])
+    assert batch.next_offsets == {Partition(ITEMS.name, 5): 44}
 
 
 def test_what_a_worker_wrote_after_its_successor_is_ignored() -> None:

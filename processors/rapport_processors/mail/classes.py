@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from rapport_processors.mail.bounces import REPORT, is_bounce
 from rapport_processors.mail.headers import Headers
-from rapport_schemas.records import MimePart
+from rapport_processors.mail.identity import Author
+from rapport_schemas.records import MimePart, Person
 
-_REPORT = "multipart/report"
-_STATUS_PARTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
-_STATUS_REPORT = "report-type=delivery-status"
 _CALENDAR = "text/calendar"
 _EMBEDDED = frozenset({"message/rfc822", "message/global", "text/rfc822-headers", "message/rfc822-headers"})
 _ATTACHED = "disposition=attachment"
@@ -20,7 +19,16 @@ _FIRST_WORD = re.compile(r"[^\s;(,]+")
 _DECLARED = re.compile(r'(report-type|method)\s*=\s*"?([A-Za-z-]+)', re.IGNORECASE)
 
 
-def mail_class(headers: Headers, mime: Sequence[MimePart], labels: Sequence[str], *, sent: bool) -> str:
+def mail_class(
+    headers: Headers,
+    mime: Sequence[MimePart],
+    labels: Sequence[str],
+    *,
+    sent: bool,
+    writer: Author,
+    subject: str,
+    people: Sequence[Person],
+) -> str:
     """The first that fits: bounce, calendar_notice, auto_reply, list, bulk, human.
 
     Args:
@@ -29,9 +37,12 @@ def mail_class(headers: Headers, mime: Sequence[MimePart], labels: Sequence[str]
             embedded message are not looked at.
         labels: provider labels; `eventMessage` marks Graph's meeting mails.
         sent: whether this is the owner's own sent copy.
+        writer: its author.
+        subject: decoded.
+        people: everybody named in it.
     """
     own = _own_parts(headers, mime)
-    if _is_report(own):
+    if is_bounce(headers, own, writer, subject, people):
         return "bounce"
     if _is_calendar_notice(own) or any(_EVENT_MESSAGE in label.lower() for label in labels):
         return "calendar_notice"
@@ -56,26 +67,9 @@ def _own_parts(headers: Headers, mime: Sequence[MimePart]) -> Sequence[MimePart]
 
 def _declared(kind: str, content_type: str) -> MimePart:
     """The part that a Content-Type header declares."""
-    found = _DECLARED.findall(content_type) if kind in {_REPORT, _CALENDAR} else []
+    found = _DECLARED.findall(content_type) if kind in {REPORT, _CALENDAR} else []
     parameters = ";".join(f"{name}={value}".lower() for name, value in found)
     return {"type": kind, "filename": "", "parameters": parameters}
-
-
-def _is_report(parts: Sequence[MimePart]) -> bool:
-    """RFC 3464: declared as a delivery status report, or holding such a status part of its own.
-
-    A report that names no kind is taken for one, because no person writes reports. Outside of a report a named
-    status part is a file that a person passed on. Reports of other kinds, such as read receipts, are none.
-    """
-    report = parts[0]["type"] == _REPORT
-    if report and "report-type=" not in parts[0]["parameters"]:
-        return True
-    for part in parts:
-        if _STATUS_REPORT in part["parameters"]:
-            return True
-        if part["type"] in _STATUS_PARTS and (report or not part["filename"]):
-            return True
-    return False
 
 
 def _is_calendar_notice(parts: Sequence[MimePart]) -> bool:

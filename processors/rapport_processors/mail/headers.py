@@ -28,6 +28,9 @@ _SINGLE_FIELDS = (
     "auto-submitted",
     "x-autoreply",
     "x-autorespond",
+    "return-path",
+    "x-failed-recipients",
+    "x-ms-exchange-message-is-ndr",
 )
 _USED = (*_ADDRESS_FIELDS, *_ID_FIELDS, *_SINGLE_FIELDS)
 _JOINTS = dict.fromkeys(_ADDRESS_FIELDS, ", ") | dict.fromkeys(_ID_FIELDS, " ")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rapport_processors.mail.classes import mail_class
-from rapport_processors.mail.headers import split_headers
+from corpora import mail_fields
+from rapport_processors.mail.parse import parse_mail
 from rapport_schemas.records import MimePart
 
 REPORT = "multipart/report; report-type=delivery-status"
@@ -18,7 +18,14 @@ def parts(*specs: str) -> list[MimePart]:
 
 
 def classify(headers: str = "", *specs: str, sent: bool = False, labels: tuple[str, ...] = ()) -> str:
-    return mail_class(split_headers(f"From: a@b.c\n{headers}".encode()), parts(*specs), labels, sent=sent)
+    sender = "" if "From:" in headers else "From: a@b.c\n"
+    fields = mail_fields(
+        (sender + headers).encode(),
+        mime=parts(*specs),
+        labels=list(labels),
+        folder="sent" if sent else "",
+    )
+    return parse_mail(fields).message["mail_class"]
 
 
 @pytest.mark.parametrize(
@@ -154,3 +161,56 @@ def test_lists_and_bulk(header: str, expected: str) -> None:
 def test_the_owners_sent_mail_is_never_bulk() -> None:
     """A newsletter tool that a person sends through does not make the person's copy bulk."""
     assert classify("Precedence: bulk\nList-Unsubscribe: <u>", sent=True) == "human"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "From: MAILER-DAEMON@x.y (Mail Delivery System)\nSubject: anything",
+        "From: Mail Delivery System <Mailer-Daemon@x.y>",
+        "From: MAILER-DAEMON (Mail Delivery System)\nReturn-Path: <>\nSubject: Undelivered Mail Returned to Sender",
+        "From: Microsoft Outlook <MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@x.y>\nSubject: Olevererbart: x",
+        "X-Failed-Recipients: z@x.y",
+        "X-MS-Exchange-Message-Is-Ndr: 1",
+        "From: Postmaster@x.y\nSubject: DELIVERY FAILURE: User z (z@x.y) not listed in Domino Directory",
+        "From: postmaster@x.y\nSubject: Undeliverable: Re: the offer",
+        "From: postmaster@x.y\nSubject: Delivery Status Notification (Failure)",
+        "From: Postmaster <>\nSubject: Undeliverable: z@x.y",
+        "Return-Path: <>\nSubject: Mail delivery failed: returning message to sender",
+        "Return-Path: <MAILER-DAEMON@relay.x>\nSubject: =?utf-8?B?VW56dXN0ZWxsYmFyOiBBbmdlYm90?=",
+        "Return-Path: <MAILER-DAEMON>\nSubject: Automatically rejected mail\nAuto-Submitted: auto-replied (rejected)",
+        "Auto-Submitted: auto-generated\nSubject: Mail delivery problem",
+        "To: news-bounces@x.y\nSubject: RE: news : non remis (delivery failed)",
+        "To: bounces+77-z=x.y@mailer.x\nSubject: Warning: z@x.y - User unknown!",
+        "To: news-admin@x.y\nList-Post: <mailto:news@x.y>\nSubject: Mail could not be delivered",
+    ],
+)
+def test_what_mail_servers_write_without_rfc_3464_is_a_bounce_too(header: str) -> None:
+    """By a header only they write, by an author that is no person, or by a report's subject and no sender."""
+    assert classify(header, "multipart/mixed", "text/plain", "message/rfc822") == "bounce"
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("From: Pat Postmaster <postmaster@x.y>\nSubject: Your new mailbox", "human"),
+        ("From: postmaster@x.y\nSubject: Undeliverable mail from you last week, what I found", "human"),
+        ("From: postmaster@x.y\nSubject: Re: Undeliverable: the offer", "human"),
+        ("Subject: Undeliverable: the offer", "human"),
+        ("Subject: Fwd: Mail delivery failed: returning message to sender", "human"),
+        ("Return-Path: <a@b.c>\nSubject: Delivery failure", "human"),
+        (
+            "Return-Path: <>\nAuto-Submitted: auto-replied\nSubject: Automatic reply: Undeliverable: x",
+            "auto_reply",
+        ),
+        ("Return-Path: <MAILER-DAEMON>\nAuto-Submitted: auto-replied\nSubject: On holiday", "auto_reply"),
+        ("Return-Path: <>\nSubject: Gelesen: Angebot", "human"),
+        ("To: news-bounces@x.y\nAuto-Submitted: auto-replied\nSubject: Out of office", "auto_reply"),
+        ("To: site-admin@x.y\nSubject: our mail could not be delivered", "human"),
+        ("To: bounce@x.y\nSubject: Rebounding on Monday", "human"),
+        ("Subject: Delivery problem\nList-Post: <mailto:l@x.y>\nTo: l@x.y", "list"),
+    ],
+)
+def test_what_only_looks_like_a_report_is_none(header: str, expected: str) -> None:
+    """People called postmaster, people who write about deliveries or pass a report on, and absent people's robots."""
+    assert classify(header, "multipart/mixed", "text/plain", "message/rfc822") == expected

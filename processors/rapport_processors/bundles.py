@@ -76,16 +76,24 @@ class Bundles:
         self._source, self.assignment = source, assignment
         self._partitions = partitions
         self._bundles: dict[tuple[str, int, int], _Bundle] = {}
+        self._hash_keys: dict[str, bytes] = {}
         self._claims: set[tuple[str, int, bytes, bytes, bool]] = set()
         self._controls: list[tuple[Lane, int, DirectoryNotice | None, Mark | None]] = []
         self.cascades: set[str] = set()
 
     def _target(self, tenant: str, gen: int, partition: int) -> _Bundle:
-        return self._bundles.setdefault((tenant, gen, partition), _Bundle())
+        target = tenant, gen, partition
+        bundle = self._bundles.get(target)
+        if bundle is None:
+            bundle = self._bundles[target] = _Bundle()
+        return bundle
 
     def copy(self, tenant: str, gen: int, copy: Copy) -> None:
         """A copy, for the shard of its message or meeting."""
-        packed = pack(copy, self._keys.tenant_keys(tenant).hash)
+        hash_key = self._hash_keys.get(tenant)
+        if hash_key is None:
+            hash_key = self._hash_keys[tenant] = self._keys.tenant_keys(tenant).hash
+        packed = pack(copy, hash_key)
         bundle = self._target(tenant, gen, partition_of(copy["id"], self._partitions))
         bundle.room(_COPY_BYTES + len(packed["copy"]))["packed"].append(packed)
 

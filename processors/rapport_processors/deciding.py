@@ -185,7 +185,9 @@ class TenantItems:
             for row, stored in self._state.rows(group(self._space, COPIES, id_)).items()
         }
 
-    def _decide(self, id_: bytes, touched: _Touched, directory: TenantDirectory, publish: Publish) -> None:
+    def _decide(
+        self, id_: bytes, touched: _Touched, directory: TenantDirectory, publish: Publish
+    ) -> None:
         """Derives the items of one message or meeting id again and publishes what differs from what was last published.
 
         A batch that was lost may have published more than the state tells. So where something came again, what was not
@@ -194,13 +196,14 @@ class TenantItems:
         """
         copies = self._copies(id_, touched)
         decided = _Decided(self._state, group(self._space, _DECIDED, id_), touched, self._assignment_bytes)
+        anchors = {copy["key"]: row for row, copy in copies.items()}
         after: dict[str, Message | Meeting] = {}
         for said in _items_of(copies.values(), directory):
             item, digest = item_of(
                 self._id, self._gen, self._keys, said, decide(said, directory), self._assignment
             )
             after[item["item_id"]] = said
-            if decided.differs(item["item_id"], digest, self._anchor(said.copies[0]["key"])):
+            if decided.differs(item["item_id"], digest, anchors[said.copies[0]["key"]]):
                 publish(item, decided.replaced(item["item_id"]))
         if len(copies) > 1 or touched.overtaken or decided.before or not after:
             self._say_gone([*copies.values(), *touched.overtaken], after, decided, publish)

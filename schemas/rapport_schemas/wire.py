@@ -34,7 +34,7 @@ FIXED_IDS: Final[dict[str, tuple[int, ...]]] = {
 }
 """Schemas of whole record values: the ids of their versions, first to present."""
 
-BODIES: Final[dict[str, int]] = {"page_body": 3, "routed_body": 3, "item_body": 3, "copy": 3, "holding": 3}
+BODIES: Final[dict[str, int]] = {"page_body": 3, "routed_body": 3, "item_body": 3, "copy": 3, "holding": 4}
 """Schemas of what is sealed or kept in state: the present version of each."""
 
 PACKED_SINCE: Final[dict[str, int]] = {"routed_body": 3, "item_body": 3, "copy": 3, "holding": 3}
@@ -126,7 +126,8 @@ def decode_body(name: str, data: bytes) -> Any:
         return _decode(name, data, 1, version)
     try:
         # Of any packed version: fields are only added at the end.
-        return _packing(name, BODIES[name]).decode(memoryview(data)[1:])
+        packing = _packing(name, BODIES[name])
+        return packing.decode(memoryview(data)[1:], present=version == BODIES[name])
     except Exception as error:
         raise _undecodable(name) from error
 

@@ -6,9 +6,10 @@ two steps, so that property tests can ask whether order, duplication, batching, 
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +51,8 @@ from rapport_schemas.wire import Wire, blank, decode_body, encode_body
 
 TENANT = "acme"
 NOW_MS = 1_790_000_000_000
+_WAKES = 0.1
+"""How likely it is before each batch that a worker which lost its partitions wakes and writes."""
 
 
 class _View:
@@ -76,6 +79,8 @@ class MemoryPipeline:
     partitions: int = 8
     seed: int = 0
     crash_rate: float = 0.0
+    has_zombies: bool = False
+    """Whether a lost batch's outputs may come out in part, or later than what its partition's new owner wrote."""
     wire: Wire = field(default_factory=Wire)
     keys: MemoryKeyRing = field(default_factory=MemoryKeyRing)
 
@@ -84,6 +89,7 @@ class MemoryPipeline:
         self.logs: dict[tuple[str, int], list[InRecord]] = defaultdict(list)
         self.committed: dict[tuple[str, int], int] = defaultdict(int)
         self.stores: dict[tuple[str, int], MemoryStore] = defaultdict(MemoryStore)
+        self.late: list[list[OutRecord]] = []
         self.fetch = 0
         self.assignment = 1
         self.route = RouteStage(self.wire, self.keys, partitions=self.partitions)
@@ -119,9 +125,12 @@ class MemoryPipeline:
         stream: str = "inbox",
         provider: str = "archive",
         fetch: int | None = None,
+        listing: str | None = None,
+        published_at: int | None = None,
     ) -> None:
-        """One page of mail changes."""
-        self._publish(MAIL_RAW[lane], connection, member, changes, stream, provider, fetch, {})
+        """One page of mail changes, of a listing where one is named."""
+        more = {"listing": listing} | _at(published_at)
+        self._publish(MAIL_RAW[lane], connection, member, changes, stream, provider, fetch, more)
 
     def publish_events(
         self,
@@ -154,11 +163,25 @@ class MemoryPipeline:
         range_to: int | None = None,
         lane: Lane = Lane.BACKFILL,
         published_at: int | None = None,
+        raw: Mapping[Lane, Topic] = CALENDAR_RAW,
     ) -> None:
-        """The `begin` or `end` of a listing of a calendar."""
+        """The `begin` or `end` of a listing, of a calendar unless `raw` says otherwise."""
         more = {"type": f"listing_{kind}", "listing": listing} | _at(published_at)
         more |= {"range_from": range_from, "range_to": range_to}
-        self._publish(CALENDAR_RAW[lane], connection, member, None, stream, provider, fetch, more)
+        self._publish(raw[lane], connection, member, None, stream, provider, fetch, more)
+
+    def publish_purge(
+        self,
+        connection: str,
+        member: str,
+        *,
+        fetch: int | None = None,
+        lane: Lane = Lane.LIVE,
+        provider: str = "archive",
+        raw: Mapping[Lane, Topic] = MAIL_RAW,
+    ) -> None:
+        """Everything that the connection said before this is said no more."""
+        self._publish(raw[lane], connection, member, None, "", provider, fetch, {"type": "purge"})
 
     def _publish(
         self,
@@ -227,6 +250,9 @@ class MemoryPipeline:
     def step(self) -> bool:
         """One batch of one random input partition; False when nothing is left to do."""
         inputs = self._inputs()
+        if self.late and (not inputs or self.random.random() < _WAKES):
+            self.append(self.late.pop(self.random.randrange(len(self.late))))
+            return True
         if not inputs:
             return False
         stage, lane, place = self.random.choice(inputs)
@@ -248,6 +274,7 @@ class MemoryPipeline:
             runner = self.route if stage == "route" else self.weave
             outputs = runner.process(state, lane, records, assignment=self.assignment, now_ms=NOW_MS)
         if self._crashes():
+            self._lose(outputs)
             return True
         self.append([record for record in outputs if record.value is not None])
         if self._crashes():
@@ -258,6 +285,22 @@ class MemoryPipeline:
             return True
         self.committed[place] = start + len(records)
         return True
+
+    def _lose(self, outputs: list[OutRecord]) -> None:
+        """Of a lost batch nothing came out, or what each partition took until then, or that comes out some time later."""
+        fate = self.random.choice(("gone", "torn", "late")) if self.has_zombies else "gone"
+        if fate == "gone":
+            return
+        taken: dict[tuple[str, int | None], float] = defaultdict(
+            lambda: self.random.choice((0, 0.5, math.inf))
+        )
+        came_out = []
+        for count, record in enumerate(outputs):
+            if record.value is not None and count < taken[record.topic, record.partition] * len(outputs):
+                came_out.append(record)
+        self.late.append(came_out)
+        if fate == "torn":
+            self.append(self.late.pop())
 
     def _crashes(self) -> bool:
         """A crashed worker comes back under a new assignment number."""
@@ -271,28 +314,32 @@ class MemoryPipeline:
             pass
 
     def items(self) -> dict[str, tuple[Item, ItemBody | None]]:
-        """The compacted items topic: newest record per id, opened; deleted ones have no body."""
-        seal_key = self.keys.tenant_keys(TENANT).seal
+        """The compacted items topic: per id the newest record of the highest assignment, opened; deleted ones have no body."""
         found: dict[str, tuple[Item, ItemBody | None]] = {}
-        for record in self._log(topics.ITEMS.name):
+        for record in self.log(topics.ITEMS.name):
             item: Item = self.wire.decode("item", record.value)
-            if item["mark"] is not None:
+            known = found.get(item["item_id"])
+            if item["mark"] is not None or (known and known[0]["assignment"] > item["assignment"]):
                 continue
-            body: ItemBody | None = None
-            if not item["deleted"]:
-                context = composite_key("item", TENANT, item["item_id"])
-                body = decode_body("item_body", unseal(seal_key, item["sealed"], context))
-            found[item["item_id"]] = (item, body)
+            found[item["item_id"]] = (item, None if item["deleted"] else self.body(item))
+        return found
+
+    def body(self, item: Item) -> ItemBody:
+        """What is sealed in an item."""
+        context = composite_key("item", TENANT, item["item_id"])
+        seal_key = self.keys.tenant_keys(TENANT).seal
+        found: ItemBody = decode_body("item_body", unseal(seal_key, item["sealed"], context))
         return found
 
     def aliases(self) -> dict[str, str]:
-        """The compacted thread_alias topic."""
-        found: dict[str, str] = {}
-        for record in self._log(topics.THREAD_ALIAS.name):
+        """The compacted thread_alias topic: per key the newest record of the highest assignment."""
+        found: dict[str, ThreadAlias] = {}
+        for record in self.log(topics.THREAD_ALIAS.name):
             alias: ThreadAlias = self.wire.decode("thread_alias", record.value)
-            if alias["mark"] is None:
-                found[alias["key"]] = alias["label"]
-        return found
+            known = found.get(alias["key"], alias)
+            if alias["mark"] is None and known["assignment"] <= alias["assignment"]:
+                found[alias["key"]] = alias
+        return {key: alias["label"] for key, alias in found.items()}
 
     def threads(self) -> list[list[str]]:
         """Sorted threads of sorted message ids, of everything that is an item."""
@@ -306,19 +353,20 @@ class MemoryPipeline:
     def dead(self) -> list[str]:
         """Reasons of all dead letters."""
         return [
-            self.wire.decode("dead_letter", record.value)["reason"] for record in self._log(topics.DEAD.name)
+            self.wire.decode("dead_letter", record.value)["reason"] for record in self.log(topics.DEAD.name)
         ]
 
     def marks_left(self) -> dict[str, int]:
         """How many partitions let each mark leave."""
         left: dict[str, set[int]] = defaultdict(set)
-        for record in self._log(topics.ITEMS.name):
+        for record in self.log(topics.ITEMS.name):
             item: Item = self.wire.decode("item", record.value)
             if item["mark"] is not None:
                 left[item["mark"]["id"]].add(record.partition)
         return {mark_id: len(partitions) for mark_id, partitions in left.items()}
 
-    def _log(self, topic: str) -> list[InRecord]:
+    def log(self, topic: str) -> list[InRecord]:
+        """Every record of a topic but tombstones, partition by partition."""
         named = [log for (name, _), log in sorted(self.logs.items()) if name == topic]
         return [record for log in named for record in log if record.value is not None]
 

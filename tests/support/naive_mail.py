@@ -290,24 +290,32 @@ def group(copies: Iterable[Copy]) -> list[Mail]:
 
 
 def _split(same: list[Copy]) -> list[list[Copy]]:
+    """Authors that a list has hidden join what a known author wrote, and stand by their dates where nobody is known."""
+    groups = _by_author([copy for copy in same if not copy.hidden])
+    hidden = [copy for copy in same if copy.hidden]
+    if groups:
+        groups[0] += hidden
+        return groups
+    return _by_author(hidden)
+
+
+def _by_author(copies: list[Copy]) -> list[list[Copy]]:
+    """The earliest first, then those that have no date at all."""
     groups: list[list[Copy]] = []
-    sure = [c for c in same if not c.hidden and c.date is not None]
-    for author in sorted({c.author for c in sure}):
+    for author in sorted({c.author for c in copies}):
         last: int | None = None
-        for copy in sorted((c for c in sure if c.author == author), key=lambda c: c.date or 0):
-            assert copy.date is not None
+        for copy in sorted((c for c in copies if c.author == author), key=lambda c: c.date or 0):
+            if copy.date is None:
+                continue
             if last is None or copy.date - last > 120:
                 groups.append([])
             groups[-1].append(copy)
             last = copy.date
     groups.sort(key=lambda g: min(c.date or 0 for c in g))
     fresh: dict[str, list[Copy]] = {}
-    for copy in (c for c in same if c.hidden or c.date is None):
-        homes = [g for g in groups if copy.hidden or g[0].author == copy.author]
-        if homes:
-            homes[0].append(copy)
-        else:
-            fresh.setdefault("" if copy.hidden else copy.author, []).append(copy)
+    for copy in sorted((c for c in copies if c.date is None), key=lambda c: c.author):
+        home = next((g for g in groups if g[0].author == copy.author), None)
+        (fresh.setdefault(copy.author, []) if home is None else home).append(copy)
     return [*groups, *fresh.values()]
 
 

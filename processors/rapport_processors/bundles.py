@@ -88,14 +88,21 @@ class Bundles:
             bundle = self._bundles[target] = _Bundle()
         return bundle
 
-    def copy(self, tenant: str, gen: int, copy: Copy) -> None:
-        """A copy, for the shard of its message or meeting."""
+    def copy(self, tenant: str, gen: int, copy: Copy) -> bytes:
+        """A copy, for the shard of its message or meeting. Returns the row under which it is kept."""
         hash_key = self._hash_keys.get(tenant)
         if hash_key is None:
             hash_key = self._hash_keys[tenant] = self._keys.tenant_keys(tenant).hash
         packed = pack(copy, hash_key)
         bundle = self._target(tenant, gen, partition_of(copy["id"], self._partitions))
         bundle.room(_COPY_BYTES + len(packed["copy"]))["packed"].append(packed)
+        return packed["row"]
+
+    def drop(self, tenant: str, gen: int, id_: bytes, row: bytes, version: int) -> None:
+        """A copy without content: what is kept under its row is removed, and nothing older comes there again."""
+        bundle = self._target(tenant, gen, partition_of(id_, self._partitions))
+        dropped: PackedCopy = {"id": id_, "row": row, "version": version, "copy": b""}
+        bundle.room(_COPY_BYTES)["packed"].append(dropped)
 
     def claim(self, tenant: str, gen: int, claim: Claim) -> None:
         """A claim, for the shard of its id; once per batch."""

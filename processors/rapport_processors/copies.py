@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
@@ -33,7 +33,10 @@ _Parsed = TypeVar("_Parsed")
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """What every change of one page shares."""
+    """What every change of one page shares.
+
+    `hashes`: of message ids, for all pages of a batch and tenant: mails that answer each other name the same ones.
+    """
 
     page: Page
     record: InRecord
@@ -43,6 +46,7 @@ class PageContext:
     stream: bytes
     hash_key: bytes
     assignment: int
+    hashes: dict[str, bytes] = field(default_factory=dict)
 
     def origin(self, index: int) -> Origin:
         """Where in the log a change was read."""
@@ -53,6 +57,13 @@ class PageContext:
             "offset": record.offset,
             "index": index,
         }
+
+    def message_id(self, id_: str) -> bytes:
+        """Keyed hash of a message id."""
+        found = self.hashes.get(id_)
+        if found is None:
+            found = self.hashes[id_] = keyed_hash(self.hash_key, "message-id", id_)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +80,27 @@ class Content:
     meeting: CopyMeeting | None
     claims: tuple[Claim, ...]
 
-    def copy(self, context: PageContext, provider_id: str, *, gone: str, gone_at: int | None) -> Copy:
-        """The copy; its version is the sender's to give."""
+    def copy(
+        self, context: PageContext, provider_id: str, *, version: int, gone: str, gone_at: int | None
+    ) -> Copy:
+        """The copy."""
         page = context.page
         return {
-            "key": f"{page['connection']}\x1f{provider_id}",
+            "key": key_of(context, provider_id),
             "connection": page["connection"],
             "member": page["member"],
             "id": self.id,
-            "version": 0,
+            "version": version,
             "gone": gone,
             "message": self.message,
             "meeting": self.meeting,
             "gone_at": gone_at,
         }
+
+
+def key_of(context: PageContext, provider_id: str) -> str:
+    """Which copy it is: no other of the tenant has this key."""
+    return f"{context.page['connection']}\x1f{provider_id}"
 
 
 def digest_of(change: Change) -> bytes | None:
@@ -100,40 +118,38 @@ def series_of(context: PageContext, change: Change) -> bytes:
     )
 
 
-def content_of(context: PageContext, index: int, change: Change) -> Content:
-    """What a change with fields brings. Raises PoisonError for one that cannot be read."""
+def content_of(context: PageContext, change: Change, fetched_at: int, origin: Origin) -> Content:
+    """What a change with all fields brings, and when and where it was first read. Raises PoisonError for one that cannot be read."""
     if change["event"] is not None:
-        return _event(context, index, change["event"])
+        return _event(context, change["event"], fetched_at, origin)
     if change["mail"] is not None:
-        return _mail(context, index, change["mail"])
+        return _mail(context, change["mail"], fetched_at, origin)
     raise PoisonError("no_fields", "an upsert brings neither a mail nor an event")
 
 
-def _mail(context: PageContext, index: int, fields: MailFields) -> Content:
+def _mail(context: PageContext, fields: MailFields, fetched_at: int, origin: Origin) -> Content:
     parsed = _read(parse_mail, fields)
     id_ = _own_hash(context, parsed)
+    key = context.message_id(parsed.thread_id) if parsed.thread_id else id_
     message: CopyMessage = {
         **parsed.message,
-        "thread_key": keyed_hash(context.hash_key, "message-id", parsed.thread_id)
-        if parsed.thread_id
-        else id_,
-        "fetched_at": context.page["published_at"],
-        "origin": context.origin(index),
+        "thread_key": key,
+        "fetched_at": fetched_at,
+        "origin": origin,
     }
-    claims = _claims(context, parsed, id_, message["thread_key"])
-    return Content(id_, message, None, claims)
+    return Content(id_, message, None, _claims(context, parsed, id_, key))
 
 
 def _own_hash(context: PageContext, parsed: ParsedMail) -> bytes:
     message_id = parsed.message["message_id"]
     if message_id:
-        return keyed_hash(context.hash_key, "message-id", message_id)
+        return context.message_id(message_id)
     return keyed_hash(context.hash_key, "fallback-id", parsed.message["fallback_id"])
 
 
 def _claims(context: PageContext, parsed: ParsedMail, own: bytes, key: bytes) -> tuple[Claim, ...]:
-    ids = [keyed_hash(context.hash_key, "message-id", link) for link in parsed.links]
-    claims: list[Claim] = [{"id": id_, "key": key, "arm": True} for id_ in dict.fromkeys([own, *ids])]
+    ids = dict.fromkeys([own, *map(context.message_id, parsed.links)])
+    claims: list[Claim] = [{"id": id_, "key": key, "arm": True} for id_ in ids]
     if parsed.conversation_key:
         parts = (context.page["connection"], parsed.conversation_key)
         id_ = keyed_hash(context.hash_key, "conversation", *parts)
@@ -141,15 +157,15 @@ def _claims(context: PageContext, parsed: ParsedMail, own: bytes, key: bytes) ->
     return tuple(claims)
 
 
-def _event(context: PageContext, index: int, fields: EventFields) -> Content:
+def _event(context: PageContext, fields: EventFields, fetched_at: int, origin: Origin) -> Content:
     owner = context.page["member"]
     parsed = _read(lambda said: parse_event(said, owner), fields)
     hash_key = context.hash_key
     meeting: CopyMeeting = {
         **parsed,
         "series_key": keyed_hash(hash_key, "meeting-series", parsed["uid"]),
-        "fetched_at": context.page["published_at"],
-        "origin": context.origin(index),
+        "fetched_at": fetched_at,
+        "origin": origin,
     }
     id_ = keyed_hash(hash_key, "meeting", parsed["uid"], parsed["original_start"])
     return Content(id_, None, meeting, ())

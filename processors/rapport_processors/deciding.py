@@ -32,7 +32,10 @@ _DECIDED = b"d"
 _HEAD = b""
 _HEADED = b"\0headed\0"
 _ROW, _VERSION_BYTES = b"\x02", 8
-"""A stored copy is this byte, its version, and the sealed copy. The first form was the sealed copy alone, whose first byte is 1."""
+"""A stored copy is this byte, its version, and the sealed copy. The first form was the sealed copy alone, whose first byte is 1.
+
+Of a copy that was purged nothing is left but the version, so that an older one which is still under way is known to be older.
+"""
 
 
 def has_heads(state: StateBatch) -> bool:
@@ -43,6 +46,11 @@ def has_heads(state: StateBatch) -> bool:
         return False
     state.put(_HEADED, b"", b"\x01")
     return True
+
+
+def _is_dropped(stored: bytes) -> bool:
+    """Whether the row is that of a purged copy."""
+    return len(stored) == 1 + _VERSION_BYTES
 
 
 @dataclass(slots=True)
@@ -151,11 +159,12 @@ class TenantItems:
         stored = None if touched.is_new and row not in touched.came else self._state.get(rows, row)
         if stored is not None:
             newer = self._version_of(stored) >= packed["version"]
-            late: Copy = decode_body("copy", packed["copy"]) if newer else self._open(stored)
-            touched.overtaken.append(late)
+            if packed["copy"] if newer else not _is_dropped(stored):
+                late: Copy = decode_body("copy", packed["copy"]) if newer else self._open(stored)
+                touched.overtaken.append(late)
             if newer:
                 return
-        sealed = seal(self._keys.seal, packed["copy"], self._context)
+        sealed = seal(self._keys.seal, packed["copy"], self._context) if packed["copy"] else b""
         version = packed["version"].to_bytes(_VERSION_BYTES, "big")
         touched.came[row] = packed["copy"]
         self._state.put(rows, row, _ROW + version + sealed)
@@ -179,15 +188,14 @@ class TenantItems:
         """All copies of an id by their rows."""
         came = touched.came
         if touched.is_new:
-            return {row: decode_body("copy", came[row]) for row in sorted(came)}
+            return {row: decode_body("copy", came[row]) for row in sorted(came) if came[row]}
         return {
             row: decode_body("copy", came[row]) if row in came else self._open(stored)
             for row, stored in self._state.rows(group(self._space, COPIES, id_)).items()
+            if not _is_dropped(stored)
         }
 
-    def _decide(
-        self, id_: bytes, touched: _Touched, directory: TenantDirectory, publish: Publish
-    ) -> None:
+    def _decide(self, id_: bytes, touched: _Touched, directory: TenantDirectory, publish: Publish) -> None:
         """Derives the items of one message or meeting id again and publishes what differs from what was last published.
 
         A batch that was lost may have published more than the state tells. So where something came again, what was not

@@ -431,6 +431,13 @@ class Shown(TypedDict):
     at: int | None
 
 
+class Part(TypedDict):
+    """One field that came by itself."""
+
+    name: str
+    fetch: int
+
+
 class Holding(TypedDict):
     """State of route: one item as one connection holds it."""
 
@@ -445,3 +452,10 @@ class Holding(TypedDict):
     series: bytes
     gone_at: int | None
     assignment: int
+    parts: list[Part]
+    collected: int
+    junked: int
+    labelled: str
+    fetched_at: int | None
+    origin: Origin | None
+    row: bytes

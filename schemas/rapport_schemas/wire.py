@@ -19,6 +19,7 @@ import fastavro
 from fastavro.types import Schema
 
 from rapport_core.errors import InvariantError, PoisonError
+from rapport_schemas.avro_writing import Write, writer_of
 from rapport_schemas.packing import Packing
 
 FIXED_IDS: Final[dict[str, tuple[int, ...]]] = {
@@ -106,13 +107,15 @@ def _does_not_fit(name: str, error: Exception) -> InvariantError:
 
 
 def _encode(name: str, value: Any, prefix: bytes) -> bytes:
-    buffer = io.BytesIO()
-    buffer.write(prefix)
     try:
-        fastavro.schemaless_writer(buffer, schema(name), value)
+        return prefix + _writer(name)(value)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise _does_not_fit(name, error) from error
-    return buffer.getvalue()
+
+
+@cache
+def _writer(name: str) -> Write:
+    return writer_of(schema_json(name))
 
 
 def decode_body(name: str, data: bytes) -> Any:
@@ -147,14 +150,6 @@ def _decode(name: str, data: bytes, start: int, version: int) -> Any:
     if buffer.tell() != len(data):
         raise PoisonError("undecodable", f"bytes left over after a {name} record")
     return value
-
-
-def tagged(record_name: str, value: Any) -> Any:
-    """A value for a nullable record field, with the branch of the union said; None stays None.
-
-    Without it fastavro validates the whole value against every branch first, which doubles the cost of a copy.
-    """
-    return None if value is None else (f"rapport.v1.{record_name}", value)
 
 
 class Wire:

@@ -1,0 +1,49 @@
+"""Purges: what a connection said before a fetch number was said no more (contract part 9).
+
+A purge is a page in clear. Everything that pages with a lower number said is taken back: of what later pages do not say
+again, nothing is left here, and weave is told to drop the copy. Pages below it that come later say nothing.
+
+State: group `p` + connection: the highest purge, and the highest revision of what it dropped: a copy that is shown again under
+the same provider id goes on from there, so that nothing sent before the purge can be newer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from rapport_processors.state import StateBatch
+from rapport_schemas.records import Holding
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """The highest purge of a connection: what pages with a number below `fetch` said is purged."""
+
+    fetch: int = -1
+    revision: int = 0
+
+    def concerns(self, holding: Holding) -> bool:
+        """Whether the holding still has something from before it; only a crash leaves that."""
+        fetches = [word["fetch"] for word in holding["shown"]]
+        fetches += [part["fetch"] for part in holding["parts"]]
+        known = [holding["fetch"]] if holding["fetch"] >= 0 else []
+        return min(fetches + known, default=self.fetch) < self.fetch
+
+
+NEVER: Final = Purged()
+
+
+def read(state: StateBatch, rows: bytes) -> Purged:
+    """What is known of a connection's purges."""
+    stored = state.get(rows)
+    if stored is None:
+        return NEVER
+    fetch, revision = json.loads(stored)
+    return Purged(fetch, revision)
+
+
+def write(state: StateBatch, rows: bytes, purged: Purged) -> None:
+    """Notes it."""
+    state.put(rows, b"", json.dumps([purged.fetch, purged.revision]).encode())

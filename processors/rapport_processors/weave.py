@@ -29,7 +29,7 @@ from rapport_schemas.records import (
 )
 from rapport_schemas.sealing import unseal
 from rapport_schemas.topics import PARTITIONS, Lane, composite_key
-from rapport_schemas.wire import Wire, decode_body, tagged
+from rapport_schemas.wire import Wire, decode_body
 
 
 class DirectoryView(Protocol):
@@ -218,7 +218,6 @@ class WeaveBatch:
         if replaced:
             before = composite_key(*named, replaced)
             self._outputs.append(OutRecord(topics.ITEMS.name, self._partition, before, None))
-        item["origin"] = tagged("Origin", item["origin"])
         self._emit(topics.ITEMS.name, "item", (*named, self._assignment), item)
 
     def _to_sinks(self, mark: Mark) -> Iterable[OutRecord]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import stamina
@@ -140,6 +140,18 @@ def committed(client: Consumer, topic: str, partitions: Iterable[int]) -> dict[i
 def _committed(client: Consumer, places: list[TopicPartition]) -> list[TopicPartition]:
     found: list[TopicPartition] = client.committed(places, timeout=_WATERMARK_SECONDS)
     return found
+
+
+def delete_below(endpoints: Endpoints, offsets: Mapping[tuple[str, int], int]) -> None:
+    """Deletes what stands below these offsets, by topic and partition. Safe to repeat. Raises UnavailableError."""
+    wanted = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+    try:
+        for future in admin(endpoints).delete_records(wanted).values():
+            future.result(_ADMIN_SECONDS)
+    except (KafkaException, TimeoutError) as error:
+        raise UnavailableError(
+            f"Kafka at {endpoints.kafka} did not shorten its topics; it is asked again"
+        ) from error
 
 
 def wire(endpoints: Endpoints) -> Wire:

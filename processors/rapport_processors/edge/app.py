@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +12,7 @@ import faust
 import structlog
 from confluent_kafka import Consumer
 from confluent_kafka import Producer as NativeProducer
+from faust.types import TP
 
 from rapport_core.clock import Clock, to_ms
 from rapport_core.keys import KeyRing
@@ -23,6 +24,7 @@ from rapport_processors.edge.leaving import Leave, leave_now, stop_worker
 from rapport_processors.edge.recovery import Abandoned
 from rapport_processors.edge.runner import Assignment, Outlet, StageRunner
 from rapport_processors.edge.transport import attach
+from rapport_processors.edge.trimming import DeleteBelow, Trimmer
 from rapport_processors.edge.watchdog import Watchdog, progress_of
 from rapport_processors.fanout import fan_out
 from rapport_processors.records import InRecord
@@ -34,6 +36,7 @@ from rapport_schemas.wire import Wire
 
 _log = structlog.get_logger(__name__)
 _WOVEN = {lane: (topic,) for lane, topic in ROUTED.items()}
+_ROUTED_NAMES = frozenset(topic.name for topic in ROUTED.values())
 _ROUTE_RECORDS = 16
 _WEAVE_RECORDS = 64
 """Pages are large; many routed records hold a few labels only."""
@@ -49,6 +52,7 @@ class Ports:
         new_producer: makes the worker's one librdkafka producer (idempotent, murmur2).
         new_consumer: makes a plain consumer without commits, for recovery.
         next_assignment: draws a number above every number drawn before; blocks on the store.
+        delete_below: deletes the beginnings of partitions.
         on_ready: called after every take-over: this worker is processing.
     """
 
@@ -59,6 +63,7 @@ class Ports:
     new_producer: Callable[[], NativeProducer]
     new_consumer: Callable[[], Consumer]
     next_assignment: Callable[[], int]
+    delete_below: DeleteBelow
     on_ready: Callable[[], None] = lambda: None
     leave: Leave = leave_now
 
@@ -70,7 +75,8 @@ class WorkerApp:
         self._ports = ports
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.app = faust.App(WORKERS_GROUP, **app_settings(bootstrap, datadir=folder / "faust"))
-        attach(self.app, ports.new_producer, leave=ports.leave)
+        self._trimmer = Trimmer(ports.delete_below)
+        attach(self.app, ports.new_producer, leave=ports.leave, on_committed=self._trim_routed)
         route = RouteStage(ports.wire, ports.keys)
         weave = WeaveStage(ports.wire, ports.keys, ports.directory)
         self._route = self._runner(route, topics.ROUTE_CHANGELOG, folder)
@@ -87,6 +93,7 @@ class WorkerApp:
         self.app.on_rebalance_complete.connect(self._take_over)
         self.app.on_before_shutdown.connect(self._close)
         self.app.task(self._watch)
+        self.app.task(self._trim)
 
     def _runner(self, stage: Any, changelog: Topic, folder: Path) -> StageRunner:
         return StageRunner(
@@ -96,6 +103,7 @@ class WorkerApp:
             clock=self._ports.clock,
             state_dir=folder / "state",
             new_consumer=self._ports.new_consumer,
+            trim=self._trimmer.below,
         )
 
     @property
@@ -175,6 +183,15 @@ class WorkerApp:
 
     async def _watch(self) -> None:
         await self._watchdog.run()
+
+    async def _trim(self) -> None:
+        await self._trimmer.run()
+
+    def _trim_routed(self, committed: Mapping[TP, int]) -> None:
+        """What weave committed stands in its state and in what it published; the log is kept in `RAW`, not here."""
+        for tp, offset in committed.items():
+            if tp.topic in _ROUTED_NAMES:
+                self._trimmer.below(tp.topic, tp.partition, offset)
 
     async def _close(self, *_: Any, **__: Any) -> None:
         self._route.close()

@@ -26,6 +26,8 @@ class Limits(Protocol):
     """What the transport lays down for its consumer."""
 
     leave: Leave
+    on_committed: Callable[[Mapping[TP, int]], None]
+    """Told what was committed."""
 
     def patience_s(self) -> float:
         """How long to wait now for batches in flight."""
@@ -175,6 +177,7 @@ class Consumer(driver.Consumer):
             if tp in self._trackers:
                 self._trackers[tp].committed(offset)
         self._committed_offset.update(current)
+        self._limits.on_committed(current)
         self.app.monitor.on_tp_commit(current)
         return True
 

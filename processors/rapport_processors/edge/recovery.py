@@ -104,6 +104,11 @@ def _by_partition(messages: Iterable[Message]) -> dict[int, list[Message]]:
 
 def _apply(wire: Wire, store: RocksStore, messages: Iterable[Message]) -> None:
     position = store.position
+    messages = list(messages)
+    if messages and (messages[0].offset() or 0) > position.next_offset:
+        # The log was trimmed while it was read. What was deleted may have deleted rows; the rest says everything.
+        store.wipe()
+        position = store.position
     changes: list[tuple[bytes, bytes | None]] = []
     for message in messages:
         record = _decode(wire, message.value())

@@ -25,7 +25,11 @@ from rocksdict import (
     WriteOptions,
 )
 
+from rapport_processors.edge.rewriting import ROLLING_KEY
+
 _POSITION_KEY = b"\0\0position"
+_OWN_KEYS = frozenset({_POSITION_KEY, ROLLING_KEY})
+_SIZES = ("rocksdb.estimate-live-data-size", "rocksdb.cur-size-all-mem-tables")
 _WRITE_BUFFER_BYTES = 8 << 20
 _BLOCK_CACHE_BYTES = 64 << 20
 _BLOOM_BITS = 10
@@ -112,8 +116,12 @@ class RocksStore:
         for key, value in cast("Iterator[tuple[bytes, bytes]]", rows):
             if not key.startswith(prefix):
                 return
-            if key > after and key != _POSITION_KEY:
+            if key > after and key not in _OWN_KEYS:
                 yield key, value
+
+    def size(self) -> int:
+        """About how many bytes all rows have."""
+        return sum(self._db.property_int_value(name) or 0 for name in _SIZES)
 
     def apply(self, changes: Iterable[tuple[bytes, bytes | None]], position: Position) -> None:
         """Writes rows and position as one."""

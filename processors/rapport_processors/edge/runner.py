@@ -19,6 +19,7 @@ from confluent_kafka import Consumer
 from rapport_core.clock import Clock, to_ms
 from rapport_core.errors import InvariantError, UnavailableError
 from rapport_processors.edge.recovery import Abandoned, recover
+from rapport_processors.edge.rewriting import ROLLING_KEY, Change, Pace, Rolling, roll
 from rapport_processors.edge.rocks import Position, RocksStore, shared_cache
 from rapport_processors.outbox import OutRecord
 from rapport_processors.records import InRecord
@@ -29,7 +30,8 @@ from rapport_schemas.topics import Lane, Topic
 from rapport_schemas.wire import Wire
 
 _CHANGELOG_RECORD_BYTES = 800_000
-Change = tuple[bytes, bytes | None]
+Trim = Callable[[str, int, int], None]
+"""Says that a partition of a topic is not needed below an offset."""
 
 
 class Outlet(Protocol):
@@ -71,6 +73,8 @@ class Assignment:
 class _Owned:
     assignment: Assignment = field(default_factory=lambda: Assignment(0, frozenset()))
     stores: dict[int, RocksStore] = field(default_factory=dict)
+    last: dict[int, int] = field(default_factory=dict)
+    """The offset of the last record that this worker wrote to each partition of the changelog."""
 
 
 class StageRunner:
@@ -85,9 +89,12 @@ class StageRunner:
         clock: Clock,
         state_dir: Path,
         new_consumer: Callable[[], Consumer],
+        trim: Trim,
+        pace: Pace | None = None,
     ) -> None:
         self._stage, self._changelog, self._wire, self._clock = stage, changelog, wire, clock
         self._state_dir, self._new_consumer = state_dir / stage.name, new_consumer
+        self._trim, self._pace = trim, pace or Pace()
         self._cache = shared_cache()
         self._owned = _Owned()
 
@@ -110,7 +117,9 @@ class StageRunner:
                 self._owned.stores[partition] = self._open(partition)
         offsets = dict(zip(ordered, fences, strict=True))
         await asyncio.to_thread(self._recover, offsets, still_assigned)
-        self._owned.assignment = assignment
+        self._owned.assignment, self._owned.last = assignment, offsets
+        for partition, store in self._owned.stores.items():
+            self._trim_below(partition, Rolling.of(store).base)
 
     def _open(self, partition: int) -> RocksStore:
         return RocksStore(self._state_dir / str(partition), self._cache)
@@ -163,10 +172,13 @@ class StageRunner:
         self, assignment: Assignment, changes: dict[int, list[Change]], outlet: Outlet
     ) -> bool:
         """Logs and applies what a batch changed. False when its partitions were lost meanwhile."""
+        if self._owned.assignment is not assignment:
+            return False
         logged = [
             (partition, self._changelog_record(partition, record))
-            for partition, partition_changes in changes.items()
-            for record in _changelog_records(assignment.number, partition_changes)
+            for partition, its_changes in changes.items()
+            if its_changes
+            for record in _changelog_records(assignment.number, self._rolled(partition, its_changes))
         ]
         if not logged:
             return True
@@ -194,7 +206,22 @@ class StageRunner:
             raise InvariantError(
                 f"the changelog of partition {partition} holds records this worker did not write; it reads them again"
             )
+        before = Rolling.of(store).base
         store.apply(changes, Position(offsets[-1] + 1, assignment.number))
+        self._owned.last[partition] = offsets[-1]
+        if (base := Rolling.of(store).base) > before:
+            self._trim_below(partition, base)
+
+    def _rolled(self, partition: int, changes: list[Change]) -> list[Change]:
+        """What to log of a batch: rows that stand, then its changes. How far the rows go becomes one of the changes."""
+        store = self._store(partition)
+        rolling, rewritten = roll(store, changes, self._owned.last[partition], self._pace)
+        changes.append((ROLLING_KEY, rolling.encode()))
+        return [*rewritten, *changes]
+
+    def _trim_below(self, partition: int, offset: int) -> None:
+        if offset:
+            self._trim(self._changelog.name, partition, offset)
 
     def _store(self, partition: int) -> RocksStore:
         store = self._owned.stores.get(partition)

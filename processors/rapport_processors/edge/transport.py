@@ -45,6 +45,7 @@ def attach(
     *,
     drain_limit_s: float = 25.0,
     leave: Leave = leave_now,
+    on_committed: Callable[[Mapping[TP, int]], None] = lambda _: None,
 ) -> Transport:
     """Gives an app this transport. Call it right after `faust.App(...)`: the first agent makes the app choose one.
 
@@ -54,10 +55,12 @@ def attach(
         drain_limit_s: how long a rebalance or a stop waits for batches in flight. A rebalance then ends the process,
             a stop leaves them unconfirmed; the next owner repeats them. Keep it below the rebalance timeout.
         leave: how the process ends from inside.
+        on_committed: told offsets once the broker has stored them.
     """
     check_faust_version()
     transport = Transport(app.conf.broker_consumer, app)
     transport.make_producer, transport.drain_limit_s, transport.leave = make_producer, drain_limit_s, leave
+    transport.on_committed = on_committed
     app.transport = transport
     app.producer_transport = transport
     return transport
@@ -202,6 +205,7 @@ class Transport(driver.Transport):
     make_producer: MakeProducer
     drain_limit_s: float
     leave: Leave
+    on_committed: Callable[[Mapping[TP, int]], None]
     _stop_by: float | None = None
 
     def patience_s(self) -> float:

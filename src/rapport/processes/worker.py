@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 
 import faust
 import uvloop
 
 from rapport.directory.follow import DirectoryFollower
-from rapport.kafka import consumer, producer, wire
+from rapport.kafka import consumer, delete_below, producer, wire
 from rapport.local.ready import announce
 from rapport.logs import configure
 from rapport.settings import Settings, endpoints, load_settings
@@ -47,6 +48,7 @@ def build(settings: Settings) -> WorkerApp:
         new_producer=lambda: producer(where, **_WHOLE_BATCHES),
         new_consumer=lambda: consumer(where, _UNUSED_GROUP),
         next_assignment=store.next_assignment,
+        delete_below=partial(delete_below, where),
         on_ready=lambda: announce(settings, "worker"),
     )
     return WorkerApp(where.kafka, settings.home / "workers" / str(settings.worker), ports)

@@ -91,6 +91,7 @@ def counting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StageRunner:
         clock=FixedClock(),
         state_dir=tmp_path,
         new_consumer=cast("Callable[[], Consumer]", _NoConsumer),
+        trim=lambda *_: None,
     )
 
 

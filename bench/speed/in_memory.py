@@ -18,7 +18,7 @@ from rapport.store import open_store
 from rapport_schemas.wire import Wire
 from speed.corpus import archive, corpus_copies
 from speed.letters import letters
-from speed.pages import Copy, Form, PageMaker, copies_of, shuffled
+from speed.pages import Copy, Form, Sealer, bodies, copies_of, shuffled
 from speed.stages import Stages
 
 _MICRO: Final = 1e6
@@ -85,8 +85,8 @@ def measure(case: Case, profiler: cProfile.Profile | None = None) -> Measured:
         open_store(Settings(home=Path(folder))) as store,
     ):
         stages = Stages(Path(folder) / "state", store.keys)
-        pages = PageMaker(Wire(), store.keys, case.form).pages(case.copies(), case.length)
-        copies = stages.append(pages)
+        sealer = Sealer(Wire(), store.keys, case.form)
+        copies = stages.append(sealer.page(body) for body in bodies(case.copies(), case.length))
         if profiler is not None:
             profiler.enable()
         stages.run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal
@@ -93,58 +93,78 @@ def shuffled(copies: Iterable[Copy], seed: int = 2) -> list[Copy]:
     return found
 
 
-class PageMaker:
-    """Gathers copies into sealed pages, each connection's in the order of its copies."""
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a page holds before it is sealed; several tenants may get the same."""
 
-    def __init__(self, wire: Wire, keys: KeyRing, form: Form, *, lane: Lane = Lane.BACKFILL) -> None:
-        self._wire, self._keys, self._form = wire, keys, form
+    mailbox: int
+    count: int
+    plain: bytes
+
+
+def bodies(copies: Iterable[Copy], length: int = PAGE_CHANGES) -> Iterator[Body]:
+    """Pages of at most so many copies and of what fits a page, each connection's in the order of its copies."""
+    pagers: dict[int, Pager] = {}
+    for copy in copies:
+        pager = pagers.setdefault(copy.mailbox, Pager())
+        sized = fitting(mail_change(copy.provider_id, copy.fields))
+        if pager and (len(pager) >= length or not pager.takes(sized)):
+            yield _body(copy.mailbox, pager.take())
+        pager.add(sized)
+    for mailbox, pager in pagers.items():
+        if pager:
+            yield _body(mailbox, pager.take())
+
+
+def _body(mailbox: int, changes: list[Change]) -> Body:
+    return Body(mailbox, len(changes), encode_body("page_body", {"changes": changes}))
+
+
+class Sealer:
+    """Makes bodies the pages of one tenant's connections, one for each mailbox."""
+
+    def __init__(
+        self, wire: Wire, keys: KeyRing, form: Form, tenant: str = TENANT, lane: Lane = Lane.BACKFILL
+    ) -> None:
+        self._wire, self._keys, self._form, self._tenant = wire, keys, form, tenant
         self._topic = MAIL_RAW[lane].name
         self._sealing: dict[str, tuple[str, bytes]] = {}
         self._fetches: dict[str, int] = {}
 
-    def pages(self, copies: Iterable[Copy], length: int = PAGE_CHANGES) -> Iterator[RawPage]:
-        """Pages of at most so many copies and of what fits a page; those of several mailboxes take turns."""
-        pagers: dict[int, Pager] = {}
-        for copy in copies:
-            pager = pagers.setdefault(copy.mailbox, Pager())
-            sized = fitting(mail_change(copy.provider_id, copy.fields))
-            if len(pager) >= length or not pager.takes(sized):
-                yield self._page(copy.mailbox, pager.take())
-            pager.add(sized)
-        for mailbox, pager in pagers.items():
-            if pager:
-                yield self._page(mailbox, pager.take())
-
-    def _page(self, mailbox: int, changes: Sequence[Change]) -> RawPage:
-        connection = f"{self._form}-{mailbox}"
+    def page(self, body: Body) -> RawPage:
+        """The next page of the mailbox's connection."""
+        connection = f"{self._form}-{body.mailbox}"
         key_id, key = self._key(connection)
         fetch = self._fetches[connection] = self._fetches.get(connection, 0) + 1
-        body = encode_body("page_body", {"changes": changes})
         page: Page = {
-            "tenant": TENANT,
+            "tenant": self._tenant,
             "connection": connection,
-            "member": f"m{mailbox}",
+            "member": f"m{body.mailbox}",
             "provider": PROVIDERS[self._form],
             "stream": "inbox",
             "type": "changes",
             "fetch": fetch,
             "published_at": 1_790_000_000_000 + fetch,
-            "count": len(changes),
+            "count": body.count,
             "key_id": key_id,
-            "sealed": seal(key, body, context("page", TENANT, connection)),
+            "sealed": seal(key, body.plain, context("page", self._tenant, connection)),
             "listing": None,
             "range_from": None,
             "range_to": None,
             "mark": None,
         }
-        value = self._wire.encode("page", page)
+        key_bytes = composite_key(self._tenant, connection)
         return RawPage(
-            self._topic, mailbox % PARTITIONS, composite_key(TENANT, connection), value, len(changes)
+            self._topic,
+            body.mailbox % PARTITIONS,
+            key_bytes,
+            self._wire.encode("page", page),
+            body.count,
         )
 
     def _key(self, connection: str) -> tuple[str, bytes]:
         if connection not in self._sealing:
-            key_id = self._keys.new_page_key(TENANT, connection)
+            key_id = self._keys.new_page_key(self._tenant, connection)
             key = self._keys.page_key(key_id)
             assert key is not None
             self._sealing[connection] = key_id, key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from corpora import mail_fields
@@ -18,12 +18,13 @@ from rapport_processors.mail.addresses import (
     untagged,
 )
 from rapport_processors.mail.dates import parse_date
-from rapport_processors.mail.headers import decode_text
+from rapport_processors.mail.headers import decode_text, readable
 from rapport_processors.mail.messages import group
 from rapport_processors.mail.parse import parse_mail
 from rapport_processors.mail.subjects import base_subject
 from rapport_schemas.records import Copy
 from rapport_schemas.wire import encode_body
+from structured_mail import structured
 
 NAMES = ["From", "To", "Cc", "Reply-To", "Subject", "Date", "Message-ID", "References", "In-Reply-To", "List-Post",
          "List-Id", "X-Original-From", "Content-Type", "Auto-Submitted", "x-google-original-message-id", "junk"]  # fmt: skip
@@ -59,6 +60,20 @@ def test_any_bytes_parse_or_are_poison(block: bytes, preview: str) -> None:
 def test_any_field_values_parse(block: bytes) -> None:
     """The same for blocks that look like headers and are broken inside."""
     check(block, "")
+
+
+@given(blocks, st.sampled_from(["", "sent"]))
+def test_a_mail_in_fields_says_the_same(block: bytes, folder: str) -> None:
+    """Whether a provider gives headers or fields: ids, people, author, class and links are the same."""
+    fields = mail_fields(block, folder=folder, conversation="c")
+    try:
+        parsed = parse_mail(fields)
+    except PoisonError:
+        return
+    in_fields = structured(fields)
+    said = in_fields["structured"]
+    assume(in_fields["headers"] or (said and any(said.values())))
+    assert parse_mail(in_fields) == parsed
 
 
 @given(addresses)
@@ -111,7 +126,7 @@ def test_base_subject_is_idempotent(text: str) -> None:
 def test_dates_and_texts_never_raise(text: str) -> None:
     """Any text is a date or none, and readable."""
     assert parse_date(text) is None or isinstance(parse_date(text), int)
-    decode_text(text).encode()
+    decode_text(readable(text)).encode()
 
 
 copies = st.lists(

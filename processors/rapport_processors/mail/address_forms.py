@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 
 import idna
 
 from rapport_processors.mail.headers import sound
+from rapport_processors.mail.memory import remembered
 
 GMAIL_DOMAINS = frozenset({"gmail.com", "googlemail.com"})
 """Gmail's own domains: the only ones where dots in the local part mean nothing."""
@@ -31,7 +31,7 @@ _DOT_ATOM = re.compile(r'[^\s"(),:;<>@\[\]\\]+')
 _BAD_DOMAIN = re.compile(r'[\s"(),:;<>@\\]')
 
 
-@lru_cache(maxsize=1 << 16)
+@remembered(entries=1 << 16, longest=100)
 def comparable(address: str) -> str | None:
     """The form in which two addresses are the same address, or None when it is none. Idempotent.
 
@@ -112,7 +112,7 @@ def _folded(text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=1 << 14)
+@remembered(entries=1 << 14, longest=100)
 def comparable_domain(domain: str) -> str | None:
     """A domain in lower case and A-label form (IDNA 2008), without a final dot; None when it cannot be one.
 
@@ -132,7 +132,7 @@ def comparable_domain(domain: str) -> str | None:
         return None if not folded or _BAD_DOMAIN.search(folded) else folded
 
 
-@lru_cache(maxsize=1 << 16)
+@remembered(entries=1 << 16, longest=100)
 def untagged(address: str) -> str:
     """A comparable address without its `+tag`, and without dots where it is Gmail's own domain. Idempotent."""
     local, _, domain = address.rpartition("@")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 from rapport_processors.mail.address_forms import (
     DIRECTORY_NAME,
@@ -15,18 +14,24 @@ from rapport_processors.mail.address_forms import (
     domain_of,
     untagged,
 )
-from rapport_processors.mail.headers import decode_words, plain
+from rapport_processors.mail.headers import decode_text, decode_words, sound
+from rapport_processors.mail.memory import remembered
 
 __all__ = [
     "GMAIL_DOMAINS",
     "X500_PREFIX",
+    "Mailbox",
     "comparable",
     "comparable_domain",
+    "display_name",
     "domain_of",
     "mailboxes",
     "parse_addresses",
     "untagged",
 ]
+
+Mailbox = tuple[str, str]
+"""Display name, comparable address."""
 
 _ATEXT = r"[A-Za-z0-9!#$%&*+/=?^_`{|}~.'-]"
 _FAST_MAILBOX = re.compile(
@@ -62,10 +67,19 @@ def parse_addresses(header_value: str) -> list[tuple[str, str]]:
 
 
 def _name(text: str) -> str:
-    text = " ".join((text if plain(text) else decode_words(text)).split())
+    return _unquoted(decode_text(text))
+
+
+def _unquoted(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         text = text[1:-1].strip()
     return text
+
+
+@remembered(entries=1 << 13, longest=100)
+def display_name(text: str) -> str:
+    """A display name that is decoded already, as `mailboxes` gives it: white space squeezed, one pair of quotes gone."""
+    return _unquoted(" ".join(sound(text).split()))
 
 
 _TOKEN = re.compile(
@@ -212,19 +226,8 @@ def _read_colon(piece: _Piece) -> None:
         piece.comments.clear()
 
 
-@lru_cache(maxsize=1 << 14)
-def _mailboxes_cached(value: str) -> tuple[tuple[str, str], ...]:
-    return _comparable_mailboxes(value)
-
-
-def _comparable_mailboxes(value: str) -> tuple[tuple[str, str], ...]:
-    forms = ((name, comparable(address)) for name, address in parse_addresses(value))
-    return tuple((name, form) for name, form in forms if form is not None)
-
-
-_CACHED_LENGTH = 400  # long recipient lists seldom repeat, and must not fill the memory
-
-
-def mailboxes(value: str) -> tuple[tuple[str, str], ...]:
-    """The mailboxes of an address header as (display name, comparable address); unreadable ones are left out."""
-    return _mailboxes_cached(value) if len(value) <= _CACHED_LENGTH else _comparable_mailboxes(value)
+@remembered(entries=1 << 14, longest=400)
+def mailboxes(value: str) -> tuple[Mailbox, ...]:
+    """The mailboxes of an address header; unreadable ones are left out."""
+    forms = [(name, comparable(address)) for name, address in parse_addresses(value)]
+    return tuple([(name, form) for name, form in forms if form is not None])

@@ -28,6 +28,7 @@ def mail_class(
     writer: Author,
     subject: str,
     people: Sequence[Person],
+    invitation: bool,
 ) -> str:
     """The first that fits: bounce, calendar_notice, auto_reply, list, bulk, human.
 
@@ -40,11 +41,12 @@ def mail_class(
         writer: its author.
         subject: decoded.
         people: everybody named in it.
+        invitation: whether the provider calls it an invitation or an answer to one.
     """
     own = _own_parts(headers, mime)
     if is_bounce(headers, own, writer, subject, people):
         return "bounce"
-    if _is_calendar_notice(own) or any(_EVENT_MESSAGE in label.lower() for label in labels):
+    if invitation or _is_calendar_notice(own) or any(_EVENT_MESSAGE in label.lower() for label in labels):
         return "calendar_notice"
     if _is_automatic(headers):
         return "auto_reply"

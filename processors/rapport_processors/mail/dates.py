@@ -40,8 +40,11 @@ _ZONES = {
 
 LAST_YEAR = 2199
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
+_DAY_MS = 86_400_000
+_FIRST_MS = (date.min.toordinal() - _EPOCH_DAY) * _DAY_MS
+_END_MS = (date(LAST_YEAR + 1, 1, 1).toordinal() - _EPOCH_DAY) * _DAY_MS
 _STRICT = re.compile(
-    r"\s*(?:[A-Za-z]{3},[ ]*)?(\d{1,2})[ ]([A-Za-z]{3})[ ](\d{4})[ ](\d\d):(\d\d):(\d\d)[ ]([+-])(\d\d)(\d\d)"
+    r"\s*(?:[A-Za-z]{3},[ ]*)?(\d{1,2}[ ][A-Za-z]{3}[ ]\d{4})[ ](\d\d):(\d\d):(\d\d)[ ]([+-]\d{4})"
     r"(?:\s*\([^()]*\))?\s*"
 )
 _COMMENT = re.compile(r"\([^()]*\)")
@@ -66,13 +69,21 @@ def parse_date(value: str) -> int | None:
     match = _STRICT.fullmatch(value)
     if match is None:
         return _parse_slowly(value)
-    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = match.groups()
-    days = _days(int(year), _MONTHS.get(month.lower(), 0), int(day))
-    offset = _offset(sign, int(zone_hours), int(zone_minutes))
-    return _milliseconds(days, int(hour), int(minute), int(second), offset)
+    day, hour, minute, second, zone = match.groups()
+    return _milliseconds(_strict_day(day), int(hour), int(minute), int(second), _strict_zone(zone))
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1 << 13)
+def _strict_day(text: str) -> int | None:
+    day, month, year = text.split(" ")
+    return _days(int(year), _MONTHS.get(month.lower(), 0), int(day))
+
+
+@lru_cache(maxsize=1 << 10)
+def _strict_zone(text: str) -> int:
+    return _offset(text[0], int(text[1:3]), int(text[3:]))
+
+
 def _days(year: int, month: int, day: int) -> int | None:
     if year > LAST_YEAR:
         return None
@@ -80,6 +91,11 @@ def _days(year: int, month: int, day: int) -> int | None:
         return date(year, month, day).toordinal() - _EPOCH_DAY
     except ValueError:
         return None
+
+
+def readable_time(ms: int | None) -> int | None:
+    """A provider's own time of a mail, to the second as `Date` has it; None beyond the years that tables hold."""
+    return ms // 1000 * 1000 if ms is not None and _FIRST_MS <= ms < _END_MS else None
 
 
 def _offset(sign: str, hours: int, minutes: int) -> int:

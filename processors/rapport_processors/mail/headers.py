@@ -1,7 +1,8 @@
-"""The header block of a mail: split into the fields that are used, and decoded for people to read.
+"""The header block of a mail: split into the fields that are used.
 
-Values travel as latin-1 text, one character per byte, until somebody needs to read them: ids are opaque, and the
-charset of a raw 8-bit field is only a guess. Nothing here raises, whatever the bytes are.
+Ids and what machines write travel as latin-1 text, one character per byte: they are opaque, and the charset of raw
+8-bit bytes is only a guess. Where people are named and in subjects it is guessed. Nothing here raises, whatever the
+bytes are.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import binascii
 import re
 
 Headers = dict[str, str]
-"""Lower-case field name → unfolded raw value. Fields that may stand several times are joined."""
+"""Lower-case field name → unfolded value. Fields that may stand several times are joined."""
 
 _ADDRESS_FIELDS = ("from", "sender", "reply-to", "to", "cc", "bcc", "x-original-from")
+_READ_BY_PEOPLE = (*_ADDRESS_FIELDS, "subject")
 _ID_FIELDS = ("references", "in-reply-to")
 _SINGLE_FIELDS = (
     "message-id",
@@ -32,23 +34,31 @@ _SINGLE_FIELDS = (
     "x-failed-recipients",
     "x-ms-exchange-message-is-ndr",
 )
-_USED = (*_ADDRESS_FIELDS, *_ID_FIELDS, *_SINGLE_FIELDS)
+_USED = frozenset((*_ADDRESS_FIELDS, *_ID_FIELDS, *_SINGLE_FIELDS))
 _JOINTS = dict.fromkeys(_ADDRESS_FIELDS, ", ") | dict.fromkeys(_ID_FIELDS, " ")
 
 
-def _spellings() -> dict[str, str]:
-    """The usual spellings of each name, so that most lines need no lower-casing."""
-    table: dict[str, str] = {}
-    for name in _USED:
-        capitals = "-".join(word.capitalize() for word in name.split("-"))
-        variants = (name, name.upper(), name.capitalize(), capitals, capitals.replace("-Id", "-ID"))
-        table.update(dict.fromkeys(variants, name))
-    return table
-
-
-_NAMES = _spellings()
+_FOLDS = ("", " ", "\t")
 _LINE_ENDS = re.compile(r"\r*\n|\r+")
-_LONGEST_NAME = max(map(len, _USED)) + 8
+
+
+class _Spellings(dict[str, str]):
+    """What stands before a line's colon → the used field that it names, or empty. Learns spellings as they come."""
+
+    LONGEST = max(map(len, _USED)) + 8
+    MOST = 4096
+
+    def __missing__(self, spelling: str) -> str:
+        if len(spelling) > self.LONGEST:
+            return ""
+        if len(self) >= self.MOST:
+            self.clear()
+        name = spelling.strip().lower()
+        self[spelling] = found = name if name in _USED else ""
+        return found
+
+
+_NAMES = _Spellings()
 
 
 def split_headers(block: bytes) -> Headers:
@@ -62,56 +72,77 @@ def split_headers(block: bytes) -> Headers:
     if "\0" in text:
         text = text.replace("\0", "")
     if "\r" in text:
-        text = _LINE_ENDS.sub("\n", text)
-    if text[:1] == "\n":
-        text = text.lstrip("\n")
-    end = text.find("\n\n")
-    if end >= 0:
-        text = text[:end]
-    return _fields(text.replace("\n ", " ").replace("\n\t", "\t"))
-
-
-def _fields(unfolded: str) -> Headers:
-    fields: Headers = {}
-    names = _NAMES.get
-    last = ""
-    for line in unfolded.split("\n"):
-        raw_name, colon, value = line.partition(":")
-        name = names(raw_name)
-        if name is None and len(raw_name) <= _LONGEST_NAME:
-            name = names(raw_name.strip().lower())
-        if name is None or not colon:
-            _continue(fields, last, line, colon)
-            last = last if not colon else ""
-            continue
-        last = name
-        value = value.strip()
-        known = fields.get(name)
-        if not known:
-            fields[name] = value
-        elif value and name in _JOINTS:
-            fields[name] = known + _JOINTS[name] + value
+        text = text.replace("\r\n", "\n")
+        text = _LINE_ENDS.sub("\n", text) if "\r" in text else text
+    fields = _fields(_unfolded(text.lstrip("\n \t").split("\n")))
+    if not text.isascii() or "\x1b" in text:
+        hint = _charset_hint(fields.get("content-type", ""))
+        fields |= {name: readable(fields[name], hint) for name in _READ_BY_PEOPLE if name in fields}
     return fields
 
 
-def _continue(fields: Headers, last: str, line: str, colon: str) -> None:
+def _unfolded(lines: list[str]) -> list[str]:
+    """The lines up to the first empty one, each with the indented lines that go on with it."""
+    whole: list[str] = []
+    indented: dict[int, list[str]] = {}
+    for line in lines:
+        if line < "!" and line[:1] in _FOLDS:  # the comparison alone spares nearly all lines the rest
+            if not line:
+                break
+            indented.setdefault(len(whole) - 1, []).append(line)
+        else:
+            whole.append(line)
+    for place, more in indented.items():
+        whole[place] += "".join(more)
+    return whole
+
+
+def _fields(lines: list[str]) -> Headers:
+    fields: Headers = {}
+    more: dict[str, list[str]] = {}
+    last = ""
+    for line in lines:
+        spelling, colon, value = line.partition(":")
+        if not colon:
+            if last in _ADDRESS_FIELDS and _is_stray_address(line):
+                more.setdefault(last, []).append(f" {line}")
+            continue
+        last = name = _NAMES[spelling]
+        if name:
+            value = value.strip()
+            if name not in fields:
+                fields[name] = value
+            elif value:
+                _repeat(fields, more, name, value)
+    for name, values in more.items():
+        fields[name] += "".join(values)
+    return fields
+
+
+def _is_stray_address(line: str) -> bool:
     """An address on a line of its own goes on with the list in front of it, although nobody indented it."""
-    if not colon and last in _ADDRESS_FIELDS and "@" in line and not line.startswith(("From ", ">From ")):
-        fields[last] += " " + line
+    return "@" in line and not line.startswith(("From ", ">From "))
 
 
-def charset_hint(content_type: str) -> str:
+def _repeat(fields: Headers, more: dict[str, list[str]], name: str, value: str) -> None:
+    if not fields[name] and name not in more:
+        fields[name] = value
+    elif name in _JOINTS:
+        more.setdefault(name, []).append(_JOINTS[name] + value)
+
+
+def as_header(text: str) -> str:
+    """A text as it would stand in a header, raw: one character per byte of its UTF-8."""
+    return sound(text).encode().decode("latin-1")
+
+
+def _charset_hint(content_type: str) -> str:
     """The charset that a Content-Type names, for raw 8-bit fields; empty when it names none."""
     match = _CHARSET.search(content_type)
     return match[1] if match else ""
 
 
 _CHARSET = re.compile(r'charset\s*=\s*"?([A-Za-z0-9_.:+-]+)', re.IGNORECASE)
-
-
-def plain(value: str) -> bool:
-    """Whether a raw value is readable as it stands: ASCII, no encoded words, no escape sequences."""
-    return value.isascii() and "=?" not in value and "\x1b" not in value
 
 
 def readable(value: str, hint: str = "") -> str:
@@ -131,15 +162,12 @@ def readable(value: str, hint: str = "") -> str:
         return sound(_decoded(data, hint or "windows-1252"))
 
 
-def decode_text(value: str, hint: str = "") -> str:
-    """A raw value as a person reads it: encoded words decoded, white space squeezed. Never raises.
+def decode_text(value: str) -> str:
+    """A readable value as a person reads it: encoded words decoded, white space squeezed. Never raises.
 
-    What cannot be decoded stays visible as it was sent or as replacement characters. The result always encodes as
-    UTF-8.
+    What cannot be decoded stays visible as it was sent or as replacement characters.
     """
-    if plain(value):
-        return " ".join(value.split())
-    return " ".join(decode_words(readable(value, hint)).split())
+    return " ".join(decode_words(value).split())
 
 
 _WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from rapport_processors.mail.addresses import comparable, mailboxes
-from rapport_processors.mail.headers import Headers, readable
+from rapport_processors.mail.headers import Headers
+from rapport_processors.mail.memory import remembered
+from rapport_processors.mail.people import Named
 from rapport_schemas.records import Person
 
 _MAILTO = re.compile(r"mailto:([^<>?\s,]+)", re.IGNORECASE)
@@ -16,8 +17,7 @@ _LIST_ID = re.compile(r"<([^<>]*)>")
 _VIA = " via "
 
 
-@dataclass(frozen=True, slots=True)
-class Author:
+class Author(NamedTuple):
     """The author of one copy.
 
     Attributes:
@@ -36,21 +36,21 @@ class Author:
         return self.rewritten and not self.address
 
 
-def author(headers: Headers, hint: str = "") -> Author:
+def author(headers: Headers, named: Named) -> Author:
     """The author: `From`, or what a mailing list left of it when it rewrote `From`.
 
     A list rewrote it when the display name says "… via …" or the address is the list's own. Then the author is
     `X-Original-From`, else the first in `Reply-To` that is not the list, else hidden.
     """
-    found = mailboxes(readable(headers.get("from", ""), hint))
+    found = named.get("from")
     name, address = found[0] if found else ("", "")
     if "list-id" not in headers and "list-post" not in headers:
         return Author(address, name)
     post, list_id = headers.get("list-post", ""), headers.get("list-id", "")
     if not (_VIA in f"{name} " or _is_list(address, post, list_id)):
         return Author(address, name)
-    for field in ("x-original-from", "reply-to"):
-        for other_name, other in mailboxes(readable(headers.get(field, ""), hint)):
+    for others in (mailboxes(headers.get("x-original-from", "")), named.get("reply_to", ())):
+        for other_name, other in others:
             if other != address and not _is_list(other, post, list_id):
                 return Author(other, other_name or name.partition(_VIA)[0].strip("' "), rewritten=True)
     return Author("", "", rewritten=True)
@@ -63,12 +63,12 @@ def _is_list(address: str, post: str, list_id: str) -> bool:
     return address in _posting_addresses(post) or address.replace("@", ".") == _list_name(list_id)
 
 
-@lru_cache(maxsize=4096)
+@remembered(entries=4096, longest=200)
 def _posting_addresses(post: str) -> frozenset[str]:
     return frozenset(filter(None, (comparable(found) for found in _MAILTO.findall(post))))
 
 
-@lru_cache(maxsize=4096)
+@remembered(entries=4096, longest=200)
 def _list_name(list_id: str) -> str:
     match = _LIST_ID.search(list_id)
     return (match[1] if match is not None else list_id).strip().lower()

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rapport_core.errors import PoisonError
-from rapport_processors.mail.addresses import mailboxes
 from rapport_processors.mail.classes import mail_class
-from rapport_processors.mail.dates import parse_date
-from rapport_processors.mail.headers import Headers, charset_hint, decode_text, readable, sound, split_headers
-from rapport_processors.mail.identity import Author, author, fallback_id
+from rapport_processors.mail.dates import parse_date, readable_time
+from rapport_processors.mail.headers import Headers, as_header, decode_text, sound, split_headers
+from rapport_processors.mail.identity import author, fallback_id
+from rapport_processors.mail.people import (
+    Named,
+    addresses_that_are_no_ids,
+    named_in_fields,
+    named_in_headers,
+    people,
+)
 from rapport_processors.mail.references import links
 from rapport_processors.mail.subjects import base_and_prefix
-from rapport_schemas.records import MailFields, MessageContent, Person
-
-_ROLES = (("sender", "sender"), ("reply_to", "reply-to"), ("to", "to"), ("cc", "cc"), ("bcc", "bcc"))
-_NAMED_IN = ("from", "to", "cc", "reply-to", "sender")
+from rapport_schemas.records import MailFields, MailStructure, MessageContent
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedMail:
+class ParsedMail(NamedTuple):
     """One copy, parsed.
 
     Attributes:
@@ -40,50 +42,63 @@ class ParsedMail:
     conversation_arms: bool
 
 
+class _Said(NamedTuple):
+    """What a mail says, whichever way the provider has it: all in headers, or part of it in fields."""
+
+    headers: Headers
+    named: Named
+    subject: str
+    date: int | None
+    invitation: bool
+
+
 def parse_mail(fields: MailFields) -> ParsedMail:
-    """Reads one mail. Pure; any bytes are readable as long as there is one header field.
+    """Reads one mail. Pure; any bytes are readable as long as there is one header field, or one of the provider's.
 
     Raises:
-        PoisonError: there is no header field at all to read.
+        PoisonError: there is nothing at all to read.
     """
+    structure = fields["structured"]
     headers = split_headers(fields["headers"])
-    if not any(headers.values()):
+    said = _in_headers(headers) if structure is None else _in_fields(structure, headers)
+    if not any(headers.values()) and not (structure and any(structure.values())):
         raise PoisonError("no_headers", "The mail has no header field that can be read.")
-    hint = "" if fields["headers"].isascii() else charset_hint(headers.get("content-type", ""))
-    writer = author(headers, hint)
-    people = _people(headers, writer, hint)
-    subject = decode_text(headers.get("subject", ""), hint)
-    base_subject, prefixed = base_and_prefix(subject)
-    date = parse_date(headers.get("date", ""))
-    ids = links(headers, lambda: _named(headers, hint))
-    fallback = "" if ids.own else fallback_id(writer.address, date, base_subject, people)
+    named = said.named
+    writer = author(headers, named)
+    if writer.rewritten:  # where a list put itself the author stands, or nobody
+        named = {**named, "from": [(writer.name, writer.address)] if writer.address else []}
+    everybody = people(named)
+    base_subject, prefixed = base_and_prefix(said.subject)
+    ids = links(headers, lambda: addresses_that_are_no_ids(said.named))
+    fallback = "" if ids.own else fallback_id(writer.address, said.date, base_subject, everybody)
     own = ids.own or fallback
-    sent = fields["folder"] == "sent" or "SENT" in fields["labels"]
-    conversation = fields["conversation"]
-    message = MessageContent(
-        message_id=ids.own,
-        fallback_id=fallback,
-        header_id=ids.header,
-        author=writer.address,
-        author_name=writer.name,
-        author_hidden=writer.hidden,
-        date=date,
-        provider_time=fields["provider_time"],
-        mail_class=mail_class(
+    labels, conversation = fields["labels"], fields["conversation"]
+    sent = fields["folder"] == "sent" or "SENT" in labels
+    message: MessageContent = {
+        "message_id": ids.own,
+        "fallback_id": fallback,
+        "header_id": ids.header,
+        "author": writer.address,
+        "author_name": writer.name,
+        "author_hidden": writer.hidden,
+        "date": said.date,
+        "provider_time": fields["provider_time"],
+        "mail_class": mail_class(
             headers,
             fields["mime"],
-            fields["labels"],
+            labels,
             sent=sent,
             writer=writer,
-            subject=subject,
-            people=people,
+            subject=said.subject,
+            people=everybody,
+            invitation=said.invitation,
         ),
-        sent=sent,
-        subject=subject,
-        base_subject=base_subject,
-        preview=sound(fields["preview"]),
-        people=people,
-    )
+        "sent": sent,
+        "subject": said.subject,
+        "base_subject": base_subject,
+        "preview": sound(fields["preview"]),
+        "people": everybody,
+    }
     return ParsedMail(
         message=message,
         links=ids.all_ids(own),
@@ -93,26 +108,21 @@ def parse_mail(fields: MailFields) -> ParsedMail:
     )
 
 
-def _people(headers: Headers, writer: Author, hint: str) -> list[Person]:
-    """Everybody named. Where a list rewrote `From`, the author stands there instead of the list, or nobody."""
-    people: list[Person] = []
-    if not writer.rewritten:
-        _add(people, "from", headers.get("from", ""), hint)
-    elif writer.address:
-        people.append({"role": "from", "address": writer.address, "name": writer.name})
-    for role, field in _ROLES:
-        value = headers.get(field)
-        if value:
-            _add(people, role, value, hint)
-    return people
+def _in_headers(headers: Headers) -> _Said:
+    subject, date = decode_text(headers.get("subject", "")), parse_date(headers.get("date", ""))
+    return _Said(headers, named_in_headers(headers), subject, date, invitation=False)
 
 
-def _add(people: list[Person], role: str, value: str, hint: str) -> None:
-    for name, address in mailboxes(readable(value, hint)):
-        people.append({"role": role, "address": address, "name": name})
-
-
-def _named(headers: Headers, hint: str) -> frozenset[str]:
-    """The addresses that are no message ids, although they stand in reference headers."""
-    values = (headers[field] for field in _NAMED_IN if field in headers)
-    return frozenset(address for value in values for _, address in mailboxes(readable(value, hint)))
+def _in_fields(structure: MailStructure, headers: Headers) -> _Said:
+    """What the provider says in fields counts; what it leaves out may still stand in a header."""
+    if structure["message_id"]:
+        headers["message-id"] = as_header(structure["message_id"])
+    subject = " ".join(sound(structure["subject"]).split())
+    date = readable_time(structure["sent"])
+    return _Said(
+        headers,
+        named_in_fields(structure["people"], headers),
+        subject or decode_text(headers.get("subject", "")),
+        parse_date(headers.get("date", "")) if date is None else date,
+        structure["invitation"],
+    )

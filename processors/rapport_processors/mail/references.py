@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rapport_processors.mail.headers import Headers, decode_words, sound
 
 SHORTEST_WITHOUT_AT = 16
 """A token without `@` and with fewer characters is no id (`<yes>`, typed into a mail tool)."""
 
-_ORIGINALS = ("x-microsoft-original-message-id", "x-google-original-message-id")
+_MICROSOFT = "x-microsoft-original-message-id"
+_GOOGLE = "x-google-original-message-id"
 _BRACKETED = re.compile(r"<(<[^<>]*>|[^<>]*)>")
 
 
-@dataclass(frozen=True, slots=True)
-class Links:
+class Links(NamedTuple):
     """The ids of one mail.
 
     Attributes:
@@ -65,17 +65,31 @@ def links(headers: Headers, addresses: Callable[[], frozenset[str]]) -> Links:
 
 
 def _own(headers: Headers, present: str) -> tuple[str, tuple[str, ...]]:
-    if not any(name in headers for name in _ORIGINALS):
+    if _MICROSOFT not in headers and _GOOGLE not in headers:
         return present, ()
-    originals = (identifier(headers.get(name, "")) for name in _ORIGINALS)
+    originals = (identifier(headers.get(name, "")) for name in (_MICROSOFT, _GOOGLE))
     own, *replaced = [found for found in (*originals, present) if found] or [""]
     return own, tuple(replaced)
 
 
 def identifier(value: str) -> str:
     """A Message-ID as the opaque string it is: without folding space and one pair of angle brackets."""
+    simple = _bracketed_ids(value)
+    if len(simple) == 1:
+        return simple[0]
     match = _BRACKETED.search(value)
     return _opaque(match[1] if match is not None else value)
+
+
+def _bracketed_ids(value: str) -> list[str]:
+    """The ids of a value that is nothing but `<id> <id>`, in ASCII and unfolded, as nearly all are; else none."""
+    words = value.split()
+    joined = " ".join(words)
+    ids = joined[1:-1].split("> <")
+    well_formed = joined[:1] == "<" and joined[-1:] == ">" and len(ids) == len(words)
+    return (
+        ids if well_formed and joined.count("<") == joined.count(">") == len(ids) and joined.isascii() else []
+    )
 
 
 def _opaque(token: str) -> str:
@@ -93,6 +107,8 @@ def _tokens(value: str) -> list[str]:
     """What may be an id: everything in angle brackets, or the one bare `x@y` that is all the header holds."""
     if not value:
         return []
+    if simple := _bracketed_ids(value):
+        return simple
     if "<" not in value and "=?" in value:  # some mailers encode the whole header
         value = decode_words(value)
     if "<" in value:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from rapport_processors.mail.memory import remembered
+
 _REPLY = (
     # en la eo pt
     "re res ref rép réponse resp"
@@ -45,6 +47,7 @@ _PREFIXES = sorted({_letters(word) for word in (_REPLY + " " + _FORWARD).split()
 _PREFIX = re.compile(
     "(?:" + "|".join(map(re.escape, _PREFIXES)) + r")(?:\[\d{1,4}\]|\(\d{1,4}\)|[\^*]?\d{1,3})?:+"
 )
+_FIRST_LETTERS = frozenset(word[0] for word in _PREFIXES)
 _TAG = re.compile(r"\[[^\[\]]*\]")
 _WRAPPER = re.compile(r"\[(?:fwd?|re):(.*)\]", re.DOTALL)
 _TRAILER = "(fwd)"
@@ -69,17 +72,19 @@ def base_and_prefix(subject: str) -> tuple[str, bool]:
     return _stripped(subject)
 
 
+@remembered(entries=1 << 13, longest=200)
 def _stripped(subject: str) -> tuple[str, bool]:
     text = _letters(subject[:_LONGEST])
     prefixed = False
     while True:
-        if match := _PREFIX.match(text):
+        first = text[:1]
+        if first in _FIRST_LETTERS and (match := _PREFIX.match(text)):
             text = text[match.end() :]
             prefixed = True
-        elif match := _WRAPPER.fullmatch(text):
+        elif first == "[" and (match := _WRAPPER.fullmatch(text)):
             text = match[1]
             prefixed = True
-        elif (match := _TAG.match(text)) and match.end() < len(text):
+        elif first == "[" and (match := _TAG.match(text)) and match.end() < len(text):
             text = text[match.end() :]
         elif text.endswith(_TRAILER):
             text = text[: -len(_TRAILER)]

@@ -6,13 +6,15 @@ import pytest
 
 from rapport_processors.mail.headers import split_headers
 from rapport_processors.mail.identity import Author, author, fallback_id
+from rapport_processors.mail.people import named_in_headers
 from rapport_schemas.records import Person
 
 LIST = "List-Id: Users <users.lists.x.org>\nList-Post: <mailto:users@lists.x.org>\n"
 
 
 def read(headers: str) -> Author:
-    return author(split_headers(headers.encode()))
+    split = split_headers(headers.encode())
+    return author(split, named_in_headers(split))
 
 
 def test_the_author_is_from() -> None:

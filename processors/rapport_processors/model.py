@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+
+import msgspec
 
 from rapport_schemas.records import Copy, Person
 
@@ -108,4 +109,4 @@ class Decision:
     @cached_property
     def reason_json(self) -> str:
         """The reason as text; one decision serves many items."""
-        return json.dumps(self.reason, sort_keys=True, ensure_ascii=False) if self.reason else ""
+        return msgspec.json.encode(self.reason, order="sorted").decode() if self.reason else ""

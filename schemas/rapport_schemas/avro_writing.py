@@ -39,7 +39,7 @@ def _value(kind: Any, value: str, named: dict[str, Any]) -> str:
         known = _PLAIN.get(kind)
         return known.format(value) if known else _value(named[kind.rpartition(".")[2]], value, named)
     if kind["type"] == "array":
-        return f"array([{_value(kind['items'], 'one', named)} for one in {value}])"
+        return f"(array([{_value(kind['items'], 'one', named)} for one in {value}]) if {value} else b'\\0')"
     return f"(lambda record: {_record(kind, named)})({value})"
 
 
@@ -75,12 +75,15 @@ def _number(value: int) -> bytes:
 
 
 def _data(value: bytes) -> bytes:
-    return _number(len(value)) + value
+    size = len(value)
+    return (_SMALL[size] if size < _SMALL_END else _varint(size)) + value
 
 
 def _text(value: str) -> bytes:
-    return _data(value.encode())
+    data = value.encode()
+    size = len(data)
+    return (_SMALL[size] if size < _SMALL_END else _varint(size)) + data
 
 
 def _array(parts: list[bytes]) -> bytes:
-    return b"%b%b\0" % (_number(len(parts)), b"".join(parts)) if parts else b"\0"
+    return b"%b%b\0" % (_number(len(parts)), b"".join(parts))

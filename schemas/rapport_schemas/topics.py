@@ -91,7 +91,7 @@ CATALOGUE: tuple[Topic, ...] = (
 
 def composite_key(*parts: str | int) -> bytes:
     """A record key of several parts; the parts may hold any text but NUL."""
-    return "\0".join(str(part) for part in parts).encode("utf-8", "surrogateescape")
+    return "\0".join(map(str, parts)).encode("utf-8", "surrogateescape")
 
 
 WORKERS_GROUP = "rapport-workers"

@@ -22,6 +22,7 @@ from rapport_processors.route import RouteStage
 from rapport_processors.state import StateBatch
 from rapport_processors.weave import WeaveStage
 from rapport_schemas import topics
+from rapport_schemas.packing import pack_rows
 from rapport_schemas.records import DirectoryEntry, Item
 from rapport_schemas.topics import ROUTED, Lane
 from rapport_schemas.wire import Wire
@@ -118,8 +119,9 @@ class Stages:
                 outputs = self._stages[stage].process(state, lane, part, assignment=1, now_ms=NOW_MS)
                 changes = state.changes()
             with self._timed(f"{stage}: changelog"):
-                rows = [{"key": key, "value": value} for key, value in changes]
-                logged = self.wire.encode("changelog", {"assignment": 1, "changes": rows})
+                logged = self.wire.encode(
+                    "changelog", {"assignment": 1, "changes": [], "rows": pack_rows(changes)}
+                )
             with self._timed(f"{stage}: store"):
                 store.apply(changes, Position(store.position.next_offset + 1, 1))
             self.counts[f"{stage} rows"] += len(changes)

@@ -30,6 +30,9 @@ Publish = Callable[[Item, int], None]
 COPIES = b"c"
 _DECIDED = b"d"
 _HEAD = b""
+_ASSIGNMENT = slice(2 * HASH_BYTES, 2 * HASH_BYTES + 8)
+_MOST_ANCHORS = 8
+"""Of an item in more mailboxes than that, the others are no help in finding it again."""
 _HEADED = b"\0headed\0"
 _ROW, _VERSION_BYTES = b"\x02", 8
 """A stored copy is this byte, its version, and the sealed copy. The first form was the sealed copy alone, whose first byte is 1.
@@ -71,9 +74,11 @@ class _Touched:
 
 
 class _Decided:
-    """What was published of the items of one id: digest, anchor, and under which assignment.
+    """What was published of the items of one id: digest, anchors, and under which assignment.
 
-    A row's key is the item's id and its value the rest; the head holds an item's id and the rest, or nothing yet.
+    Anchors are the rows of the item's copies: by one of them a vanished item is found again in the item that took its place.
+    A row's key is the item's id and its value the rest: digest, first anchor, assignment, further anchors; the head holds an
+    item's id and the rest, or nothing yet.
     """
 
     def __init__(self, state: StateBatch, rows: bytes, touched: _Touched, assignment: bytes) -> None:
@@ -89,16 +94,17 @@ class _Decided:
                 self.before[self._first] = value[HASH_BYTES:]
         self._is_headless = touched.is_new
 
-    def anchor(self, item_id: str) -> bytes:
-        """The item's anchor as of then; empty for an item never published."""
-        return self.before.get(item_id, b"")[HASH_BYTES : 2 * HASH_BYTES]
+    def anchors(self, item_id: str) -> bytes:
+        """The item's anchors as of then, one behind the other; empty for an item never published."""
+        known = self.before.get(item_id, b"")
+        return known[HASH_BYTES : 2 * HASH_BYTES] + known[_ASSIGNMENT.stop :]
 
-    def differs(self, item_id: str, digest: bytes, anchor: bytes) -> bool:
+    def differs(self, item_id: str, digest: bytes, anchors: bytes) -> bool:
         """Whether this has to be published; if so it is noted as done."""
         known = self.before.get(item_id, b"")
-        if known[:HASH_BYTES] == digest and not (self._again and known[2 * HASH_BYTES :] != self._assignment):
+        if known[:HASH_BYTES] == digest and not (self._again and known[_ASSIGNMENT] != self._assignment):
             return False
-        value = digest + anchor + self._assignment
+        value = digest + anchors[:HASH_BYTES] + self._assignment + anchors[HASH_BYTES:]
         if self._is_headless or item_id == self._first:
             self._first, self._is_headless = item_id, False
             self._state.put(self._rows, _HEAD, bytes.fromhex(item_id) + value)
@@ -108,7 +114,7 @@ class _Decided:
 
     def replaced(self, item_id: str) -> int:
         """The other assignment under which the item's present record was published; 0 when there is none."""
-        assignment = self.before.get(item_id, b"")[2 * HASH_BYTES :]
+        assignment = self.before.get(item_id, b"")[_ASSIGNMENT]
         return 0 if assignment == self._assignment else int.from_bytes(assignment, "big")
 
     def close(self) -> None:
@@ -211,7 +217,8 @@ class TenantItems:
                 self._id, self._gen, self._keys, said, decide(said, directory), self._assignment
             )
             after[item["item_id"]] = said
-            if decided.differs(item["item_id"], digest, anchors[said.copies[0]["key"]]):
+            its_anchors = b"".join([anchors[copy["key"]] for copy in said.copies[:_MOST_ANCHORS]])
+            if decided.differs(item["item_id"], digest, its_anchors):
                 publish(item, decided.replaced(item["item_id"]))
         if len(copies) > 1 or touched.overtaken or decided.before or not after:
             self._say_gone([*copies.values(), *touched.overtaken], after, decided, publish)
@@ -229,14 +236,15 @@ class TenantItems:
         without = sorted((possible.keys() | decided.before.keys()) - after.keys())
         holders = self._holders(after) if without else {}
         for gone in without:
-            anchor = decided.anchor(gone) or self._anchor(possible[gone])
-            redirect = holders.get(anchor) or min(after, default=None)
-            if decided.differs(gone, digest_of_deletion(redirect), anchor):
+            anchors = decided.anchors(gone) or self._anchor(possible[gone])
+            found = (holders.get(anchors[at : at + HASH_BYTES]) for at in range(0, len(anchors), HASH_BYTES))
+            redirect = next(filter(None, found), None) or min(after, default=None)
+            if decided.differs(gone, digest_of_deletion(redirect), anchors):
                 item = deletion(self._id, self._gen, gone, redirect, self._assignment)
                 publish(item, decided.replaced(gone))
 
     def _anchor(self, copy_key: str) -> bytes:
-        """A copy by which a vanished item is found again in the item that took its place."""
+        """The row of a copy."""
         return keyed_hash(self._keys.hash, "copy", copy_key)
 
     def _holders(self, after: Mapping[str, Message | Meeting]) -> dict[bytes, str]:

@@ -19,7 +19,7 @@ from rapport_processors.matching import decide
 from rapport_processors.meetings.assemble import meeting_of
 from rapport_processors.model import Meeting, Message
 from rapport_processors.state import StateBatch, group
-from rapport_schemas.records import Copy, Item, PackedCopy
+from rapport_schemas.records import Copy, CopyMessage, Item, PackedCopy
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import composite_key
 from rapport_schemas.wire import decode_body
@@ -235,10 +235,13 @@ class TenantItems:
         possible = possible_ids(self._keys, copies)
         without = sorted((possible.keys() | decided.before.keys()) - after.keys())
         holders = self._holders(after) if without else {}
+        contents = {copy["key"]: copy["message"] for copy in copies} if without else {}
         for gone in without:
             anchors = decided.anchors(gone) or self._anchor(possible[gone])
             found = (holders.get(anchors[at : at + HASH_BYTES]) for at in range(0, len(anchors), HASH_BYTES))
-            redirect = next(filter(None, found), None) or min(after, default=None)
+            redirect = next(filter(None, found), None) or _nearest(
+                after, contents.get(possible.get(gone, ""))
+            )
             if decided.differs(gone, digest_of_deletion(redirect), anchors):
                 item = deletion(self._id, self._gen, gone, redirect, self._assignment)
                 publish(item, decided.replaced(gone))
@@ -250,6 +253,20 @@ class TenantItems:
     def _holders(self, after: Mapping[str, Message | Meeting]) -> dict[bytes, str]:
         """In which item each copy stands, by its anchor."""
         return {self._anchor(copy["key"]): item_id for item_id, said in after.items() for copy in said.copies}
+
+
+def _nearest(after: Mapping[str, Message | Meeting], content: CopyMessage | None) -> str | None:
+    """The item that is nearest to what a copy was: the same author's, and of these the one of the nearest date; None without items."""
+    if content is None:
+        return min(after, default=None)
+    date = content["date"] or 0
+
+    def distance(item_id: str) -> tuple[bool, int, str]:
+        said = after[item_id]
+        earliest = said.earliest_ms if isinstance(said, Message) else None
+        return said.author != content["author"], abs((earliest or 0) - date), item_id
+
+    return min(after, key=distance, default=None)
 
 
 def _items_of(copies: Iterable[Copy], directory: TenantDirectory) -> Sequence[Message | Meeting]:

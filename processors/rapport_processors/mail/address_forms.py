@@ -28,6 +28,9 @@ _SPECIAL_START = ("/o=", "imceaex-")
 _PLUS_HEX = re.compile(r"\+([0-9A-Fa-f]{2})")
 _SCHEME = re.compile(r"^(?:mailto|smtp):", re.IGNORECASE)
 _DOT_ATOM = re.compile(r'[^\s"(),:;<>@\[\]\\]+')
+_ESCAPED_ATOM = re.compile(r'(?:[^\s"(),:;<>@\[\]\\]|\\[^\s"\\])+')
+_BRACKET = re.compile(r"[\[\]]")
+_LITERAL = re.compile(r"\[[^\[\]]+\]")
 _BAD_DOMAIN = re.compile(r'[\s"(),:;<>@\\]')
 
 
@@ -92,9 +95,9 @@ def _local(local: str) -> str | None:
         local = re.sub(r"\\(.)", r"\1", local[1:-1], flags=re.DOTALL)
         quoted = not _DOT_ATOM.fullmatch(local)
     else:
-        local = local.replace("\\", "")
-        quoted = False
-        if not _DOT_ATOM.fullmatch(local):
+        escaped, local = local, local.replace("\\", "")
+        quoted = not _DOT_ATOM.fullmatch(local)
+        if quoted and not _ESCAPED_ATOM.fullmatch(escaped):
             return None
     local = _folded(local)
     if quoted:
@@ -122,7 +125,7 @@ def comparable_domain(domain: str) -> str | None:
     if not domain or _BAD_DOMAIN.search(domain) or domain.startswith("."):
         return None
     if domain.isascii():
-        return domain.lower()
+        return None if _BRACKET.search(domain) and not _LITERAL.fullmatch(domain) else domain.lower()
     if len(domain) > _LONGEST:
         return None
     try:

@@ -115,7 +115,11 @@ class _Piece:
 
     def mailboxes(self) -> list[tuple[str, str]]:
         """What the piece names; usually one mailbox."""
-        found = [spec for angle in self.angles for spec in _specs_in(angle, bracketed=True)]
+        found = [
+            spec
+            for angle in self.angles
+            for spec in _specs_in(angle, bracketed=True) or _encoded_specs(angle)
+        ]
         text = "".join(self.words)
         if found:
             name = _phrase(f"{self.before}, {text}" if self.before and text.strip() else text)
@@ -148,7 +152,8 @@ def _loose(text: str) -> list[str]:
     """Everything in text that is an address, in order."""
     quoted = _QUOTED_LOCAL.findall(text) if '"@' in text else []
     rest = _QUOTED_LOCAL.sub(" ", text) if quoted else text
-    tokens = (token for token in _BORDERS.split(rest) if "@" in token)
+    words = (word for word in _BORDERS.split(rest) if "@" in word)
+    tokens = (word if "@[" in word else word.strip("[]") for word in words)
     return [token for token in (*quoted, *tokens) if comparable(token) is not None]
 
 

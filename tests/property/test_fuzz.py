@@ -1,0 +1,242 @@
+"""Whatever bytes come: no crash, nothing lost, no neighbour touched, and no input that takes for ever.
+
+Mails and calendars of the corpora, mutated at random, go through connector, pages, route and weave. A failure names the
+seed: `run_mails(seed, …)` or `run_calendars(seed, …)` repeats it. 2,000 mutations in `test`; 200,000 in `soak`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from corpora import CORPORA, USRP, header_blocks
+from letters import mail as letter
+from mutations import mutated_calendar, mutated_mail
+from whole_path import Found, WholePath
+
+MAILS, CALENDARS = 40, 10
+"""Mutated inputs of one seed: mails in one mbox, on few pages; calendars in files of their own."""
+
+NEIGHBOURS = 5
+SECONDS = 2.0
+"""Processor time of one input. No measurement, but what tells a search without end from work."""
+
+REFUSED_MAIL = {"empty", "no_headers", "too_large"}
+REFUSED_EVENT = {
+    "itip_answer",
+    "no_occurrences",
+    "too_large",
+    "too_many_occurrences",
+    "unfinished",
+    "unknown_timezone",
+    "unreadable_recurrence_id",
+    "unreadable_rule",
+    "unreadable_start",
+    "unreadable_time",
+}
+"""Every reason that may occur. `unreadable` is none: it says that something was raised that nobody thought of."""
+
+
+@cache
+def corpora_mails() -> list[bytes]:
+    """Real mails, or visibly only generated ones."""
+    names = (("bounces", "*.txt"), ("tricky-mail", "*.eml"))
+    found = [path.read_bytes() for name, kind in names for path in sorted((CORPORA / name).rglob(kind))]
+    if (CORPORA / USRP).exists():
+        found += [block + b"\n\ntext\n" for block in header_blocks(CORPORA / USRP)[::60]]
+    return found or _without_corpora(letter(f"generated-{number}", padding=100) for number in range(20))
+
+
+@cache
+def corpora_calendars() -> list[bytes]:
+    """Real calendars, or visibly only generated ones."""
+    found = [
+        path.read_bytes() for name in ("itip", "ics") for path in sorted((CORPORA / name).rglob("*.ics"))
+    ]
+    return found or _without_corpora(
+        neighbour_calendar(f"generated-{number}", b"RRULE:FREQ=WEEKLY;COUNT=%d\r\n" % (number + 1))
+        for number in range(20)
+    )
+
+
+def _without_corpora(made: Iterator[bytes]) -> list[bytes]:
+    warnings.warn(
+        f"no corpora in {CORPORA}: only generated inputs are mutated (RAPPORT_CORPORA)", stacklevel=2
+    )
+    return list(made)
+
+
+def neighbour_mail(number: int) -> bytes:
+    """A mail that nothing happens to."""
+    return (
+        b"From: Xenia <x@kund.se>\nTo: a@acme.com\nDate: Tue, 10 Mar 2026 10:%02d:00 +0100\n"
+        b"Message-ID: <neighbour-%d@kund.se>\nSubject: Neighbour %d\n\ntext\n" % (number, number, number)
+    )
+
+
+def neighbour_calendar(name: str, more: bytes = b"") -> bytes:
+    """A calendar with one meeting that nothing happens to."""
+    return (
+        b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:%s\r\nDTSTART:20260310T100000Z\r\nSUMMARY:Plans\r\n"
+        b"ORGANIZER:mailto:a@acme.com\r\nATTENDEE:mailto:x@kund.se\r\n%sEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    ) % (name.encode(), more)
+
+
+@contextmanager
+def _seed(kind: str, seed: int, inputs: int) -> Iterator[None]:
+    """Names the seed in whatever goes wrong, and bounds the processor time."""
+    begun = time.process_time()
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"fuzz: {kind} of seed {seed}")
+        raise
+    spent = time.process_time() - begun
+    assert spent < SECONDS * (1 + inputs / 10), f"{kind} of seed {seed} took {spent:.1f} s"
+
+
+def _as_it_is(found: Found) -> dict[str, Any]:
+    """All that an item says, but where its copies were read."""
+    item, body = found
+    told: dict[str, Any] = {**item, **body}
+    for name in ("copies", "origin", "assignment", "sealed"):
+        del told[name]
+    return told
+
+
+def _neighbours(path: WholePath, named: Callable[[str], bool]) -> dict[str, dict[str, Any]]:
+    return {
+        body["message_id"]: _as_it_is((item, body))
+        for item, body in path.items()
+        if named(body["message_id"])
+    }
+
+
+def _is_neighbour(message_id: str) -> bool:
+    return message_id.startswith("neighbour-")
+
+
+def run_mails(seed: int, folder: Path) -> None:
+    """The mutated mails of one seed, with untouched ones between them."""
+    rng = Random(f"mails {seed}")
+    pool = corpora_mails()
+    with _seed("mails", seed, MAILS):
+        mutants = [mutated_mail(rng, rng.choice(pool), rng.choice(pool)) for _ in range(MAILS)]
+        others = [neighbour_mail(number) for number in range(NEIGHBOURS)]
+        step = MAILS // NEIGHBOURS
+        mails = [one for n in range(NEIGHBOURS) for one in (others[n], *mutants[n * step : (n + 1) * step])]
+        path = WholePath()
+        outcome = path.mbox(folder / "fuzz.mbox", mails)
+        path.run()
+        assert outcome.read == len(mails)
+        assert outcome.published + outcome.dead + outcome.skipped == outcome.read
+        assert path.lost() == []
+        assert set(path.reasons()) <= REFUSED_MAIL
+        assert _neighbours(path, _is_neighbour) == undisturbed_mails(folder)
+
+
+def run_calendars(seed: int, folder: Path) -> None:
+    """The mutated calendars of one seed, each between two untouched ones in one file."""
+    rng = Random(f"calendars {seed}")
+    pool = corpora_calendars()
+    with _seed("calendars", seed, CALENDARS * 4):
+        path = WholePath()
+        for number in range(CALENDARS):
+            mutant = mutated_calendar(rng, rng.choice(pool), rng.choice(pool))
+            file = folder / f"fuzz-{number}.ics"
+            before, after = (neighbour_calendar(f"neighbour-{2 * number + n}") for n in (0, 1))
+            file.write_bytes(before + mutant + after)
+            path.calendar(file)
+            said = {change["event"]["uid"] for change in path.log.changes() if change["event"]}
+            dead = [letter["origin"] for letter in path.refused()]
+            for uid, places in plain_events(mutant, len(before)):
+                origins = {f"{file.name}:{place}" for place in places}
+                assert uid in said or origins & set(dead), f"{uid} is nowhere"
+        path.run()
+        assert path.lost() == []
+        assert set(path.reasons()) <= REFUSED_EVENT
+        assert _neighbours(path, _is_neighbour) == undisturbed_calendars(folder)
+
+
+_WHOLE_EVENT = re.compile(
+    rb"(?m)^BEGIN:VEVENT\r?\n((?:(?!BEGIN:|END:)[A-Z-]+[:;][ -~]*\r?\n)+)END:VEVENT\r?$"
+)
+_PLAIN_UID = re.compile(rb"(?m)^UID:([A-Za-z][A-Za-z0-9@.-]*)\r?$")
+_PLAIN_START = re.compile(
+    rb"(?m)^DTSTART:20\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|1\d|2[0-8])T(?:0\d|1\d|2[0-3])[0-5]\d[0-5]\dZ\r?$"
+)
+
+
+def plain_events(calendar: bytes, before: int) -> Iterator[tuple[str, range]]:
+    """The single events in which anybody can read id and start, found without the connector's reading."""
+    for event in _WHOLE_EVENT.finditer(calendar):
+        lines = event[1]
+        uid, start = _PLAIN_UID.search(lines), _PLAIN_START.search(lines)
+        if uid and start and not re.search(rb"(?m)^(?:RRULE|RDATE|EXDATE|RECURRENCE-ID)", lines):
+            yield uid[1].decode(), range(before + event.start(), before + event.end())
+
+
+@cache
+def undisturbed_mails(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the untouched mails are among themselves."""
+    path = WholePath()
+    path.mbox(folder / "fuzz.mbox", [neighbour_mail(number) for number in range(NEIGHBOURS)])
+    path.run()
+    found = _neighbours(path, _is_neighbour)
+    assert len(found) == NEIGHBOURS
+    assert all(told["synced"] for told in found.values())
+    return found
+
+
+@cache
+def undisturbed_calendars(folder: Path) -> dict[str, dict[str, Any]]:
+    """What the untouched calendars are among themselves."""
+    path = WholePath()
+    for number in range(CALENDARS):
+        file = folder / f"fuzz-{number}.ics"
+        file.write_bytes(b"".join(neighbour_calendar(f"neighbour-{2 * number + n}") for n in (0, 1)))
+        path.calendar(file)
+    path.run()
+    found = _neighbours(path, _is_neighbour)
+    assert len(found) == 2 * CALENDARS
+    assert all(told["synced"] for told in found.values())
+    return found
+
+
+@pytest.mark.parametrize("first", range(0, 40, 10))
+def test_mutated_mails(first: int, tmp_path: Path) -> None:
+    """1,600 of the 2,000."""
+    for seed in range(first, first + 10):
+        run_mails(seed, tmp_path)
+
+
+@pytest.mark.parametrize("first", range(0, 40, 10))
+def test_mutated_calendars(first: int, tmp_path: Path) -> None:
+    """400 of the 2,000."""
+    for seed in range(first, first + 10):
+        run_calendars(seed, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(0, 4000, 500))
+def test_very_many_mutated_mails(first: int, tmp_path: Path) -> None:
+    """160,000 of the 200,000."""
+    for seed in range(first, first + 500):
+        run_mails(seed, tmp_path)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("first", range(0, 4000, 500))
+def test_very_many_mutated_calendars(first: int, tmp_path: Path) -> None:
+    """40,000 of the 200,000."""
+    for seed in range(first, first + 500):
+        run_calendars(seed, tmp_path)

@@ -131,7 +131,7 @@ class StageRunner:
                 consumer,
                 self._wire,
                 self._changelog.name,
-                self._owned.stores,
+                {partition: self._owned.stores[partition] for partition in fences},
                 fences,
                 still_assigned=still_assigned,
             )
@@ -188,26 +188,35 @@ class StageRunner:
             placed.setdefault(partition, []).append(offset)
         if self._owned.assignment is not assignment:
             return False  # the next owner repeats the batch, and our changelog records are fenced off
-        for partition, its_offsets in placed.items():
-            self._apply(partition, changes[partition], its_offsets, assignment)
+        try:
+            for partition, its_offsets in placed.items():
+                await self._apply(partition, changes[partition], its_offsets, assignment)
+        except Abandoned:
+            return False
         return True
 
-    def _apply(
+    async def _apply(
         self, partition: int, changes: list[Change], offsets: list[int], assignment: Assignment
     ) -> None:
-        """Moves the store on, if what we wrote stands directly behind it in the changelog.
+        """Moves the store on to what was written.
 
-        What stands between is a successor's, who fenced us off before our rebalance told us, or our own written twice.
-        The store must not pass over it: ended here, the process reads it at its next start.
+        Other records may stand between: a worker's that lost the partition and woke late, or our own written twice. The store must
+        not pass over them unread, so it reads all of them from the log. A successor's, who fenced us off before our
+        rebalance told us, ends the process.
         """
         store = self._store(partition)
         expected = store.position.next_offset
-        if offsets != list(range(expected, expected + len(offsets))):
-            raise InvariantError(
-                f"the changelog of partition {partition} holds records this worker did not write; it reads them again"
-            )
         before = Rolling.of(store).base
-        store.apply(changes, Position(offsets[-1] + 1, assignment.number))
+        if offsets == list(range(expected, expected + len(offsets))):
+            store.apply(changes, Position(offsets[-1] + 1, assignment.number))
+        else:
+            await asyncio.to_thread(
+                self._recover, {partition: offsets[-1]}, lambda: self._owned.assignment is assignment
+            )
+            if store.position.assignment != assignment.number:
+                raise InvariantError(
+                    f"partition {partition} has another owner, whose records stand in its changelog"
+                )
         self._owned.last[partition] = offsets[-1]
         if (base := Rolling.of(store).base) > before:
             self._trim_below(partition, base)

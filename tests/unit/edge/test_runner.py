@@ -174,13 +174,32 @@ def test_a_broker_that_is_away_is_waited_for(counting: StageRunner) -> None:
     counting.close()
 
 
-def test_state_never_passes_over_what_a_successor_wrote(counting: StageRunner) -> None:
-    """A worker that was fenced off without knowing writes behind its successor: it ends, and reads what stands between."""
-    outlet = RecordingOutlet()
-    asyncio.run(counting.take_over(Assignment(5, frozenset({3})), outlet, lambda: True))
-    outlet.add(WEAVE_CHANGELOG.name, 3)
-    with pytest.raises(InvariantError):
-        asyncio.run(counting.handle(Lane.LIVE, [record(3, 0)], outlet))
-    assert owned(counting, 3).get(ROWS + b"n") is None
-    assert owned(counting, 3).position.next_offset == 1
-    counting.close()
+@pytest.mark.parametrize("successor", [False, True])
+def test_state_never_passes_over_what_others_wrote(
+    counting: StageRunner, monkeypatch: pytest.MonkeyPatch, *, successor: bool
+) -> None:
+    """What stands between is read: a worker's that woke late says nothing, a successor's ends this one."""
+    read: list[dict[int, int]] = []
+
+    def recover(*given: Any, **__: object) -> None:
+        stores, fences = given[-2:]
+        read.append(dict(fences))
+        for partition, store in stores.items():
+            store.apply(
+                [], Position(fences[partition] + 1, 2 if successor else store.position.assignment or 1)
+            )
+
+    async def play() -> None:
+        outlet = RecordingOutlet()
+        await counting.take_over(Assignment(1, frozenset({0})), outlet, lambda: True)
+        monkeypatch.setattr(runner_module, "recover", recover)
+        outlet.add(WEAVE_CHANGELOG.name, 0)
+        await counting.handle(Lane.LIVE, [record(0, 0)], outlet)
+
+    monkeypatch.setattr(runner_module, "recover", recover)
+    if successor:
+        with pytest.raises(InvariantError, match="owner"):
+            asyncio.run(play())
+    else:
+        asyncio.run(play())
+        assert read == [{0: 0}, {0: 2}]

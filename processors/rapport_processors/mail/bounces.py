@@ -12,18 +12,18 @@ from collections.abc import Sequence
 
 from rapport_processors.mail.headers import Headers
 from rapport_processors.mail.identity import Author
+from rapport_processors.mail.memory import remembered
 from rapport_schemas.records import MimePart, Person
 
 REPORT = "multipart/report"
 _STATUS_PARTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _STATUS_REPORT = "report-type=delivery-status"
 
-_SERVERS_OWN = ("x-failed-recipients", "x-ms-exchange-message-is-ndr")
 _NOBODY = re.compile(r"mailer-?daemon|mail-daemon|microsoftexchange[0-9a-f]{32}")
 _SERVERS = frozenset({"postmaster", "mdaemon", "ndr"})
 _NO_SENDER = re.compile(r"<?\s*(?:mailer-daemon\b[^<>]*)?>?", re.IGNORECASE)
 _RETURN_ADDRESS = re.compile(r"(?:.*-)?bounces?(?:[+=-].*)?|(?:prvs|msprvs1|srs[01])[+=-].*")
-_LIST_OFFICE = re.compile(r"(.+)-(?:admin|owner|errors)")
+_LIST_OFFICES = ("-admin", "-owner", "-errors")
 _RECIPIENTS = ("to", "cc")
 
 _PHRASES = (
@@ -81,14 +81,19 @@ def is_bounce(
         subject: decoded.
         people: everybody named in it.
     """
-    if _is_report(parts) or any(headers.get(name) for name in _SERVERS_OWN):
+    if _is_report(parts) or headers.get("x-failed-recipients") or headers.get("x-ms-exchange-message-is-ndr"):
         return True
     role = writer.address.rpartition("@")[0]
-    if _NOBODY.fullmatch(role):
+    if _is_nobody(role):
         return True
     if (role in _SERVERS or _without_sender(headers, writer)) and _IS_SUBJECT.fullmatch(subject):
         return True
     return _to_return_address(headers, people) and _IN_SUBJECT.search(subject) is not None
+
+
+@remembered(entries=1 << 12, longest=64)
+def _is_nobody(role: str) -> bool:
+    return _NOBODY.fullmatch(role) is not None
 
 
 def _is_report(parts: Sequence[MimePart]) -> bool:
@@ -110,22 +115,29 @@ def _is_report(parts: Sequence[MimePart]) -> bool:
 
 def _without_sender(headers: Headers, writer: Author) -> bool:
     """Nobody's: an empty return path, or the name some archives write for it; an author without address; a robot."""
-    if _NO_SENDER.fullmatch(headers.get("return-path", "?")):
+    if "return-path" in headers and _NO_SENDER.fullmatch(headers["return-path"]):
         return True
     if not writer.address and not writer.hidden:
         return True
-    return headers.get("auto-submitted", "no")[:2].lower() not in {"no", ""}
+    return "auto-submitted" in headers and headers["auto-submitted"][:2].lower() not in {"no", ""}
 
 
 def _to_return_address(headers: Headers, people: Sequence[Person]) -> bool:
     """Whether a recipient is an address that reports go to: for bounces by its form, or a list's own office."""
-    post = headers.get("list-post", "").lower()
     for person in people:
         if person["role"] in _RECIPIENTS:
-            role, _, domain = person["address"].rpartition("@")
-            if "bounce" in role or "=" in role:
-                if _RETURN_ADDRESS.fullmatch(role):
-                    return True
-            elif post and (office := _LIST_OFFICE.fullmatch(role)) and f"{office[1]}@{domain}" in post:
+            address = person["address"]
+            if ("bounce" in address or "=" in address) and _is_return_address(address):
+                return True
+            if "-" in address and _is_list_office(address, headers.get("list-post", "")):
                 return True
     return False
+
+
+def _is_return_address(address: str) -> bool:
+    return _RETURN_ADDRESS.fullmatch(address.rpartition("@")[0]) is not None
+
+
+def _is_list_office(address: str, post: str) -> bool:
+    role, _, domain = address.rpartition("@")
+    return role.endswith(_LIST_OFFICES) and f"{role.rpartition('-')[0]}@{domain}" in post.lower()

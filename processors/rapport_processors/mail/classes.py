@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from rapport_processors.mail.bounces import REPORT, is_bounce
 from rapport_processors.mail.headers import Headers
 from rapport_processors.mail.identity import Author
+from rapport_processors.mail.memory import remembered
 from rapport_schemas.records import MimePart, Person
 
 _CALENDAR = "text/calendar"
 _EMBEDDED = frozenset({"message/rfc822", "message/global", "text/rfc822-headers", "message/rfc822-headers"})
 _ATTACHED = "disposition=attachment"
 _EVENT_MESSAGE = "eventmessage"
+_ROBOTS = ("x-autoreply", "x-autorespond")
+_AUTO_REPLY = frozenset({"auto_reply", "auto-reply"})
 _BULK = frozenset({"bulk", "junk"})
 _FIRST_WORD = re.compile(r"[^\s;(,]+")
 _DECLARED = re.compile(r'(report-type|method)\s*=\s*"?([A-Za-z-]+)', re.IGNORECASE)
@@ -46,7 +49,7 @@ def mail_class(
     own = _own_parts(headers, mime)
     if is_bounce(headers, own, writer, subject, people):
         return "bounce"
-    if invitation or _is_calendar_notice(own) or any(_EVENT_MESSAGE in label.lower() for label in labels):
+    if invitation or _is_calendar_notice(own) or _is_event_message(labels):
         return "calendar_notice"
     if _is_automatic(headers):
         return "auto_reply"
@@ -61,6 +64,8 @@ def _own_parts(headers: Headers, mime: Sequence[MimePart]) -> Sequence[MimePart]
         parts = mime
     else:
         parts = (_declared(kind or "text/plain", content_type), *mime)
+    if len(parts) == 1:
+        return parts
     for index, part in enumerate(parts):
         if index and part["type"] in _EMBEDDED:
             return parts[:index]
@@ -69,9 +74,15 @@ def _own_parts(headers: Headers, mime: Sequence[MimePart]) -> Sequence[MimePart]
 
 def _declared(kind: str, content_type: str) -> MimePart:
     """The part that a Content-Type header declares."""
-    found = _DECLARED.findall(content_type) if kind in {REPORT, _CALENDAR} else []
-    parameters = ";".join(f"{name}={value}".lower() for name, value in found)
+    parameters = ""
+    if kind in {REPORT, _CALENDAR}:
+        found = _DECLARED.findall(content_type)
+        parameters = ";".join(f"{name}={value}".lower() for name, value in found)
     return {"type": kind, "filename": "", "parameters": parameters}
+
+
+def _is_event_message(labels: Sequence[str]) -> bool:
+    return bool(labels) and any(_EVENT_MESSAGE in label.lower() for label in labels)
 
 
 def _is_calendar_notice(parts: Sequence[MimePart]) -> bool:
@@ -89,12 +100,11 @@ def _is_calendar_notice(parts: Sequence[MimePart]) -> bool:
 
 
 def _is_automatic(headers: Headers) -> bool:
-    submitted = _word(headers.get("auto-submitted", ""))
-    if submitted and submitted != "no":
+    if "auto-submitted" in headers and _word(headers["auto-submitted"]) not in {"", "no"}:
         return True
-    if any(headers.get(name, "no").lower() != "no" for name in ("x-autoreply", "x-autorespond")):
+    if any(name in headers and headers[name].lower() != "no" for name in _ROBOTS):
         return True
-    return _word(headers.get("precedence", "")) in {"auto_reply", "auto-reply"}
+    return "precedence" in headers and _word(headers["precedence"]) in _AUTO_REPLY
 
 
 def _list_class(headers: Headers, *, sent: bool) -> str:
@@ -103,11 +113,12 @@ def _list_class(headers: Headers, *, sent: bool) -> str:
         return "list"
     if sent:
         return "human"
-    if "list-id" in headers or "list-unsubscribe" in headers or _word(headers.get("precedence", "")) in _BULK:
+    if "list-id" in headers or "list-unsubscribe" in headers:
         return "bulk"
-    return "human"
+    return "bulk" if "precedence" in headers and _word(headers["precedence"]) in _BULK else "human"
 
 
+@remembered(entries=1 << 10, longest=100)
 def _word(value: str) -> str:
     """The first word of a value, lower case, without parameters and comments."""
     match = _FIRST_WORD.search(value)

@@ -258,28 +258,41 @@ class Shelf:
 
     def take_back(self, change: Change) -> None:
         """A page below a purge says nothing; but a batch that was lost may have sent a copy of what it said."""
-        names = partials.names_of(change)
-        if names is not partials.MAIL_FIELDS and change["event"] is None:
-            return
         row = keyed_hash(self._context.hash_key, change["provider_id"])
         holding = self._open(row)
+        id_ = self._id_of(change)
+        if holding is None or not id_ or holding["id"] != id_:
+            self._drop_unsent(change["provider_id"], id_, self._purged.revision)
+        elif self._differs(holding) and (standing := self._standing(holding)) is not None:
+            self._send(standing, holding)
+            self._state.put(self._rows, row, encode_body("holding", holding))
+
+    def _id_of(self, change: Change) -> bytes:
+        """The id under which a copy of these fields was sent, if it was; empty where they cannot be read."""
+        names = partials.names_of(change) & _CONTENT
+        if not names:
+            return b""
+        said = (
+            change if change["mail"] is None else partials.overlaid(None, change, partials.names_of(change))
+        )
         try:
-            content = self._content(change, holding or holdings.empty())
+            return self._content(said, holdings.empty()).id
         except PoisonError:
-            return
-        if holding is not None and holding["id"] == content.id:
-            if self._differs(holding) and (standing := self._standing(holding)) is not None:
-                self._send(standing, holding)
-                self._state.put(self._rows, row, encode_body("holding", holding))
-            return
-        copy_row = keyed_hash(self._context.hash_key, "copy", key_of(self._context, change["provider_id"]))
-        self._drop(content.id, copy_row, self._version(self._purged.revision))
+            return b""
+
+    def _drop_unsent(self, provider_id: str, id_: bytes, revision: int) -> None:
+        """Has a copy removed of which nothing is known here."""
+        if id_:
+            row = keyed_hash(self._context.hash_key, "copy", key_of(self._context, provider_id))
+            self._drop(id_, row, self._version(revision))
 
     def _forget(self, row: bytes, holding: Holding) -> Holding | None:
         """Takes back what was said of an item before the purge. Returns the rest of its holding, None where nothing is left."""
         below = self._purged.fetch
         has_rest = holding["fetch"] >= below or any(part["fetch"] >= below for part in holding["parts"])
-        kept = self._standing(holding) if has_rest else None
+        kept = self._standing(holding) if has_rest or not holding["id"] else None
+        if kept is not None and not holding["id"]:  # a batch that was lost may have sent it all the same
+            self._drop_unsent(kept["provider_id"], self._id_of(kept), holding["revision"])
         left = partials.forget(holding, kept, below)
         if left is not None and left is not kept:
             self._seal(holding, left)

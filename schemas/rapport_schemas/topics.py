@@ -29,6 +29,8 @@ class Topic:
 
 
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+_TRIMMED = {**_FOREVER, "segment.bytes": str(64 * 1024 * 1024)}
+"""Its beginning is deleted by workers; the broker gives the room back segment by segment."""
 _COMPACT = {
     "cleanup.policy": "compact",
     "segment.ms": str(_HOUR_MS),
@@ -49,8 +51,8 @@ CALENDAR_RAW = _lanes("calendar.raw", "page", "connection", _FOREVER)
 RAW = {lane: (MAIL_RAW[lane], CALENDAR_RAW[lane]) for lane in Lane}
 """The log, and with it everything that route reads."""
 RAW_TOPICS = tuple(topic for lane_topics in RAW.values() for topic in lane_topics)
-ROUTED = _lanes("routed", "routed", "tenant, generation (partition set by shard)", _FOREVER)
-"""Kept until records below weave's committed offset are trimmed: a time limit would lose mail while workers are down."""
+ROUTED = _lanes("routed", "routed", "tenant, generation (partition set by shard)", _TRIMMED)
+"""Kept until weave has committed it: a time limit would lose mail while workers are down."""
 ITEMS = Topic(
     "rapport.items.v1",
     "item",
@@ -71,8 +73,8 @@ DIRECTORY = Topic(
 CURSORS = Topic("rapport.cursors.v1", "cursor", "tenant, connection, stream", config=_COMPACT)
 CONNECTIONS = Topic("rapport.connections.v1", "connection", "tenant, connection", config=_COMPACT)
 DEAD = Topic("rapport.dead.v1", "dead_letter", "origin", config=_FOREVER)
-ROUTE_CHANGELOG = Topic("rapport.route.changelog.v1", "changelog", "tenant (partition set)", config=_FOREVER)
-WEAVE_CHANGELOG = Topic("rapport.weave.changelog.v1", "changelog", "tenant (partition set)", config=_FOREVER)
+ROUTE_CHANGELOG = Topic("rapport.route.changelog.v1", "changelog", "tenant (partition set)", config=_TRIMMED)
+WEAVE_CHANGELOG = Topic("rapport.weave.changelog.v1", "changelog", "tenant (partition set)", config=_TRIMMED)
 
 CATALOGUE: tuple[Topic, ...] = (
     *MAIL_RAW.values(),

@@ -145,8 +145,9 @@ def _committed(client: Consumer, places: list[TopicPartition]) -> list[TopicPart
 def delete_below(endpoints: Endpoints, offsets: Mapping[tuple[str, int], int]) -> None:
     """Deletes what stands below these offsets, by topic and partition. Safe to repeat. Raises UnavailableError."""
     wanted = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+    client = admin(endpoints)  # held: without it the answers would never come
     try:
-        for future in admin(endpoints).delete_records(wanted).values():
+        for future in client.delete_records(wanted).values():
             future.result(_ADMIN_SECONDS)
     except (KafkaException, TimeoutError) as error:
         raise UnavailableError(

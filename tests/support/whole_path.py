@@ -29,6 +29,8 @@ MEMBER = "m1"
 COMPANY = [
     tenant("acme.com"),
     entry("member", MEMBER, "a@acme.com"),
+    entry("member", "m2", "b@acme.com"),
+    entry("member", "m3", "c@acme.com"),
     entry("customer", "c1", "kund.se"),
     entry("contact", "p1", "x@kund.se", customer="c1"),
 ]
@@ -44,7 +46,7 @@ def mbox_of(mails: Iterable[bytes]) -> bytes:
 
 
 class WholePath:
-    """One member's mail and calendar. Inputs first, then `run`, then the questions."""
+    """Mail and calendars of a small company. Inputs first, then `run`, then the questions."""
 
     def __init__(self) -> None:
         self.log = MemoryLog()
@@ -52,14 +54,14 @@ class WholePath:
         self.pipeline.publish_entries(COMPANY)
         self._items: dict[str, Found] = {}
 
-    def mbox(self, path: Path, mails: list[bytes]) -> Outcome:
+    def mbox(self, path: Path, mails: list[bytes], member: str = MEMBER) -> Outcome:
         """Ingests mails as an mbox at `path`, all on as few pages as they fit."""
         path.write_bytes(mbox_of(mails))
-        return self.archive(MboxArchive(path))
+        return self.archive(MboxArchive(path), member)
 
-    def archive(self, archive: Archive) -> Outcome:
+    def archive(self, archive: Archive, member: str = MEMBER) -> Outcome:
         """Ingests an archive of mail as the command does."""
-        owner = Owner(TENANT, f"archive-{archive.name}", MEMBER, "archive")
+        owner = Owner(TENANT, f"archive-{member}-{archive.name}", member, "archive")
         ledger = self.log.ledger(owner.tenant, owner.connection)
         return ingest(archive, owner, ledger, self.log.link(MemoryProducer(self.log)))
 

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arrivals import arrivals
 from directory_entries import at, entry, excluded, tenant
 from meeting_pages import (
     PEOPLE,
@@ -26,7 +27,6 @@ from meeting_pages import (
 from memory_pipeline import MemoryPipeline
 from naive_meetings import OUTLOOK, WRAPPED, NaiveMeetings, Said
 from rapport_schemas.records import Change, DirectoryEntry, EventFields
-from rapport_schemas.topics import Lane
 
 T = TypeVar("T")
 CALENDARS: Final = {"cal-ann": "ann", "cal-bob": "bob", "cal-eve": "eve", "home-ann": "ann"}
@@ -258,29 +258,11 @@ class Case:
         return [begin, *pages, *end]
 
 
-def arrivals(case: Case, random: Random) -> list[tuple[Said, Lane]]:
-    """The pages in another order and either lane, some twice.
-
-    Those of a listing keep their order and lane, and other pages come between them; what a crash cut off begins again.
-    """
-    listings = [block for block in case.blocks if len(block) > 1 or block[0].type != "changes"]
-    singles = [block[0] for block in case.blocks if block not in listings]
-    random.shuffle(listings)
-    arriving = []
-    for block in listings:
-        lane = random.choice(list(Lane))
-        cut_off = random.choice([0, 0, len(block) // 2, len(block)])
-        arriving += [(page, lane) for page in [*block[:cut_off], *block]]
-    for page in [*singles, *random.sample(singles, len(singles) // 2)]:
-        arriving.insert(random.randint(0, len(arriving)), (page, random.choice(list(Lane))))
-    return arriving
-
-
 def run(case: Case, seed: int, *, partitions: int = 8, crash_rate: float = 0.0) -> MemoryPipeline:
     """The pages in an order of the seed's choice; the directory before, between or after them."""
     random = Random(seed)
     pipeline = MemoryPipeline(partitions=partitions, seed=seed, crash_rate=crash_rate)
-    arriving = arrivals(case, random)
+    arriving = arrivals(case.blocks, random)
     first, second = sorted(random.choice([0, len(arriving) // 2, len(arriving)]) for _ in range(2))
     for count in range(len(arriving) + 1):
         if count == first:
@@ -368,7 +350,7 @@ def test_a_mark_leaves_only_when_every_calendar_before_it_is_published(seed: int
     case = Case(seed)
     pipeline = MemoryPipeline(partitions=partitions, seed=seed, crash_rate=0.1)
     pipeline.publish_entries([*case.before, *case.after])
-    for page, lane in arrivals(case, Random(seed)):
+    for page, lane in arrivals(case.blocks, Random(seed)):
         publish(pipeline, page, lane)
     pipeline.publish_mark("mark-1")
     while pipeline.marks_left().get("mark-1", 0) < partitions:

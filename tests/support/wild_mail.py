@@ -105,7 +105,7 @@ class Headers:
         for role in dict.fromkeys(role for role, _, _ in self.people):
             mine = [f"{name} <{a}>".strip() for known, name, a in self.people if known == role]
             lines.append(f"{role}: " + ", ".join(mine))
-        return "\n".join([*lines, *self.rest]).encode() + b"\n"
+        return "".join(f"{line}\n" for line in [*lines, *self.rest]).encode()
 
     def structure(self, invitation: bool) -> dict[str, Any]:
         """As a provider says it in fields."""
@@ -120,7 +120,7 @@ class Headers:
             people=people,
             invitation=invitation,
         )
-        return {"headers": "\n".join(self.rest).encode(), "structured": made}
+        return {"headers": "".join(f"{line}\n" for line in self.rest).encode(), "structured": made}
 
 
 class Mailboxes:
@@ -131,6 +131,7 @@ class Mailboxes:
     ) -> None:
         self._random = Random(seed)
         self._fetch = 0
+        self._archived: dict[str, MailFields] = {}
         self._purges, self._structured, self._partial = purges, structured, partial
         count = self._random.randint(1, 6)
         self._ids = [self._id(number) for number in range(count)]
@@ -232,7 +233,7 @@ class Mailboxes:
         if provider == "graph" and self._structured and self._chance(0.6):
             is_invitation = bool(plan.mime) and plan.mime[0][0] == "text/calendar"
             rest: Any = headers.structure(is_invitation)
-            rest["headers"] += b"\n" + self._content_type(plan)
+            rest["headers"] += self._content_type(plan)
             return {**made, **rest}
         return made
 
@@ -343,7 +344,9 @@ class Mailboxes:
         return still_shown(id_) if draw < 0.75 else removed(id_)
 
     def _shown(self, box: str, id_: str, known: dict[str, Plan], stream: str) -> Change:
-        """Mostly the same mail each time; a draft that was sent has another id."""
+        """Mostly the same mail each time; a draft that was sent has another id. What an archive has it has for ever."""
+        if BOXES[box][1] == "archive":
+            return mail_change(id_, self._archived.setdefault(id_, self._copy(known[id_], box)))
         if self._chance(0.08):
             known[id_] = self._random.choice(self._plans)
         folder = stream if BOXES[box][1] == "graph" else ""

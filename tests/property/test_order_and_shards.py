@@ -1,0 +1,340 @@
+"""Mail of several mailboxes gives the oracle's letters and threads: in any order, however often, however spread and interrupted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from arrivals import arrivals
+from meeting_pages import assert_as_the_contract_says as assert_meetings
+from meeting_pages import day, event, gone, shown
+from meeting_pages import publish as publish_events
+from memory_pipeline import NOW_MS, MemoryPipeline
+from naive_meetings import Said
+from naive_threads import Letter, NaiveMail
+from rapport_schemas import topics
+from rapport_schemas.records import Item, ItemBody
+from rapport_schemas.topics import MAIL_RAW, Lane
+from wild_mail import BOXES, Mailboxes
+
+SEEDS = st.integers(0, 1 << 32)
+PARTITIONS = st.sampled_from([1, 3, 8, 64])
+ZONE = "Europe/Stockholm"
+
+
+# -- running ----------------------------------------------------------------------------------------------------
+
+
+def publish(pipeline: MemoryPipeline, page: Said, lane: Lane) -> None:
+    """Appends a page to the log of its mailbox or calendar."""
+    if page.connection not in BOXES:
+        publish_events(pipeline, page, lane)
+        return
+    provider = BOXES[page.connection][1]
+    where: dict[str, Any] = {"fetch": page.fetch, "lane": lane, "provider": provider}
+    if page.type == "purge":
+        pipeline.publish_purge(page.connection, page.member, **where)
+        return
+    where |= {"stream": page.stream, "published_at": page.published_at}
+    if page.type == "changes":
+        where["listing"] = page.listing
+        pipeline.publish_changes(page.connection, page.member, list(page.changes), **where)
+        return
+    assert page.listing is not None
+    kind = page.type.removeprefix("listing_")
+    pipeline.publish_listing(kind, page.connection, page.member, page.listing, raw=MAIL_RAW, **where)
+
+
+def calm(case: Mailboxes) -> MemoryPipeline:
+    """Everything once and in order, one lane, the whole directory first."""
+    pipeline = MemoryPipeline()
+    pipeline.publish_entries([*case.before, *case.after])
+    for page in case.pages:
+        publish(pipeline, page, Lane.LIVE)
+    pipeline.run()
+    return pipeline
+
+
+def wild(case: Mailboxes, seed: int, partitions: int, diaries: Sequence[list[Said]] = ()) -> MemoryPipeline:
+    """The pages in an order of the seed's choice, the directory before, between or after them, crashes and zombies."""
+    random = Random(seed)
+    crash_rate = random.choice([0, 0.1, 0.3])
+    pipeline = MemoryPipeline(partitions=partitions, seed=seed, crash_rate=crash_rate, has_zombies=True)
+    arriving = arrivals([*case.blocks, *diaries], random)
+    first, second = sorted(random.choice([0, len(arriving) // 2, len(arriving)]) for _ in range(2))
+    for count in range(len(arriving) + 1):
+        if count == first:
+            pipeline.publish_entries(case.before)
+        if count == second:
+            pipeline.publish_entries(case.after)
+        if count < len(arriving):
+            publish(pipeline, *arriving[count])
+        for _ in range(random.randrange(4)):
+            pipeline.step()
+    pipeline.run()
+    return pipeline
+
+
+def calendars(seed: int) -> list[list[Said]]:
+    """A few meetings that two calendars show, change and lose; some are of one series."""
+    random, blocks = Random(seed), []
+    for fetch in range(1, random.randint(2, 8)):
+        connection, member = random.choice([("cal-ann", "ann"), ("cal-bob", "bob")])
+        number = random.randint(0, 3)
+        start = day(number - 2, "10:00:00Z")
+        meeting = event(
+            f"uid-{number // 2}@google.com" if number < 2 else f"uid-{number}@google.com",
+            start,
+            "ann@acme.com",
+            *random.sample(["bob@acme.com", "x@kund.se", "q@other.org"], random.randint(0, 3)),
+            original_start=start if number < 2 else "",
+            series="series" if number < 2 else "",
+            organizer=random.choice(["ann@acme.com", "x@kund.se"]),
+            sequence=random.choice([None, 1, 2]),
+            updated=fetch,
+        )
+        change = shown(f"event-{number}", meeting) if random.random() < 0.75 else gone(f"event-{number}")
+        blocks.append([Said(connection, member, "primary", fetch, NOW_MS + fetch, changes=(change,))])
+    return blocks
+
+
+# -- what is seen -----------------------------------------------------------------------------------------------
+
+
+def live(pipeline: MemoryPipeline) -> dict[str, tuple[Item, ItemBody]]:
+    """The letters, by public id."""
+    items = pipeline.items().items()
+    return {id_: (item, body) for id_, (item, body) in items if body is not None and item["kind"] == "email"}
+
+
+def thread_of(pipeline: MemoryPipeline) -> dict[str, str]:
+    """The thread of each letter by public id, as readers find it."""
+    aliases = pipeline.aliases()
+    return {
+        id_: aliases.get(item["thread_key"], item["thread_key"]) for id_, (item, _) in live(pipeline).items()
+    }
+
+
+def everything(pipeline: MemoryPipeline, *, threads: bool) -> dict[str, Any]:
+    """All that may be seen of the letters, by public id."""
+    found = {
+        id_: (
+            {**item, "sealed": b"", "assignment": 0, "origin": None, "thread_key": ""},
+            {**body, "copies": sorted(body["copies"]), "people": sorted(map(repr, body["people"]))},
+        )
+        for id_, (item, body) in live(pipeline).items()
+    }
+    return {"items": found, "threads": thread_of(pipeline) if threads else {}}
+
+
+def seen(pipeline: MemoryPipeline) -> list[str]:
+    """The letters as `expected` says them."""
+    return sorted(
+        repr(
+            (
+                sorted(tuple(key.split("\x1f", 1)) for key in body["copies"]),
+                body["author"],
+                item["at"] and item["at"] // 1000,
+                item["mail_class"],
+                sorted({p["address"] for p in body["people"] if p["role"] != "reply_to"}),
+                (item["synced"], item["rule"]),
+                [*item["members"], "/", *item["customers"], "/", *item["contacts"]] if item["synced"] else [],
+            )
+        )
+        for item, body in live(pipeline).values()
+    )
+
+
+def expected(letters: Iterable[Letter]) -> list[str]:
+    """The letters as the contract has them."""
+    best = ("human", "list", "bulk", "auto_reply", "calendar_notice", "bounce")
+    return sorted(
+        repr(
+            (
+                sorted(copy.key for copy in one.copies),
+                one.author,
+                one.at,
+                min((copy.mail_class for copy in one.copies), key=best.index),
+                sorted({address for copy in one.copies for _, address in copy.people}),
+                (one.outcome.synced, one.outcome.rule),
+                [
+                    *sorted(one.outcome.members),
+                    "/",
+                    *sorted(one.outcome.customers),
+                    "/",
+                    *sorted(one.outcome.contacts),
+                ]
+                if one.outcome.synced
+                else [],
+            )
+        )
+        for one in letters
+    )
+
+
+def conversations(pairs: Iterable[tuple[str, Iterable[Any]]]) -> set[frozenset[Any]]:
+    """Which copies share a thread."""
+    grouped: dict[str, set[Any]] = defaultdict(set)
+    for thread, copies in pairs:
+        grouped[thread].update(copies)
+    return {frozenset(copies) for copies in grouped.values()}
+
+
+def threads_seen(pipeline: MemoryPipeline) -> set[frozenset[Any]]:
+    """Which copies share a thread, as readers find it."""
+    named = thread_of(pipeline)
+    return conversations(
+        (named[id_], (tuple(key.split("\x1f", 1)) for key in body["copies"]))
+        for id_, (_, body) in live(pipeline).items()
+    )
+
+
+def assert_threads(pipeline: MemoryPipeline, oracle: NaiveMail) -> None:
+    """A thread holds what its links hold together; also what only a purged copy linked, if that was read before."""
+    found = threads_seen(pipeline)
+    every = [
+        conversations(
+            (one.thread, (copy.key for copy in one.copies)) for one in oracle.letters(with_purged=purged)
+        )
+        for purged in (True, False)
+    ]
+    if every[0] == every[1]:
+        assert found == every[0]
+        return
+    for finer, coarser in ((found, every[0]), (every[1], found)):
+        assert all(any(thread <= whole for whole in coarser) for thread in finer)
+
+
+def assert_redirects(pipeline: MemoryPipeline) -> None:
+    """An id that was ever published names a letter still, or leads to one that has a copy of it, if there is any."""
+    now, found = pipeline.items(), live(pipeline)
+    holders = {key: id_ for id_, (_, body) in found.items() for key in body["copies"]}
+    for id_, keys in ever_published(pipeline).items():
+        if id_ in found:
+            continue
+        item, _ = now[id_]
+        homes = {holders[key] for key in keys if key in holders}
+        same = {home for home in homes if set(found[home][0]["id_hashes"]) & set(hashes(pipeline)[id_])}
+        assert item["deleted"]
+        target, hops = item["redirect"], 0
+        while target is not None and target not in found and hops < 100:
+            target, hops = now[target][0]["redirect"], hops + 1
+        assert hops < 100, "redirects go round"
+        assert target in homes or not same, (id_, keys, target, homes)
+
+
+def ever_published(pipeline: MemoryPipeline) -> dict[str, list[str]]:
+    """Of each public id the copies of its newest letter."""
+    return {item["item_id"]: pipeline.body(item)["copies"] for item in letters_published(pipeline)}
+
+
+def hashes(pipeline: MemoryPipeline) -> dict[str, list[bytes]]:
+    """Of each public id the hashes of its newest letter's ids."""
+    return {item["item_id"]: item["id_hashes"] for item in letters_published(pipeline)}
+
+
+def letters_published(pipeline: MemoryPipeline) -> list[Item]:
+    """Every record of a letter that ever stood in the topic."""
+    items: list[Item] = [
+        pipeline.wire.decode("item", record.value) for record in pipeline.log(topics.ITEMS.name)
+    ]
+    return [i for i in items if i["mark"] is None and not i["deleted"] and i["kind"] == "email"]
+
+
+def assert_as_the_contract_says(pipeline: MemoryPipeline, case: Mailboxes) -> None:
+    """Every letter and thread is the oracle's, nothing is a dead letter, labels are final and old ids lead on."""
+    oracle = NaiveMail(case.pages, case.directory)
+    assert pipeline.dead() == []
+    assert seen(pipeline) == expected(oracle.letters())
+    assert_threads(pipeline, oracle)
+    aliases = pipeline.aliases()
+    assert all(label < key and label not in aliases for key, label in aliases.items())
+    assert_redirects(pipeline)
+
+
+# -- the rules --------------------------------------------------------------------------------------------------
+
+
+def check(seed: int, other: int, partitions: int) -> None:
+    """One case, run calmly and wildly."""
+    case = Mailboxes(seed)
+    quiet, loud = calm(case), wild(case, other, partitions)
+    assert_as_the_contract_says(quiet, case)
+    assert_as_the_contract_says(loud, case)
+    assert everything(loud, threads=True) == everything(quiet, threads=True)
+    assert loud.aliases() == quiet.aliases()
+
+
+@settings(deadline=None, max_examples=120)
+@given(SEEDS, SEEDS, PARTITIONS)
+def test_order_repetition_shards_and_crashes_change_no_letter_and_no_thread(
+    seed: int, other: int, partitions: int
+) -> None:
+    """Two runs of one case are alike, public ids and thread labels included, and say what the contract says."""
+    check(seed, other, partitions)
+
+
+def check_purges(seed: int, other: int, partitions: int) -> None:
+    """One case with purges."""
+    case = Mailboxes(seed, purges=True)
+    loud = wild(case, other, partitions)
+    assert_as_the_contract_says(loud, case)
+    assert everything(loud, threads=False) == everything(calm(case), threads=False)
+
+
+@settings(deadline=None, max_examples=60)
+@given(SEEDS, SEEDS, PARTITIONS)
+def test_a_purge_leaves_nothing_but_links_wherever_it_comes(seed: int, other: int, partitions: int) -> None:
+    """What a connection was said to hold before is gone for good, in whatever order that is heard."""
+    check_purges(seed, other, partitions)
+
+
+def check_repeat(seed: int, partitions: int) -> None:
+    """One case, run twice over."""
+    case = Mailboxes(seed)
+    pipeline = wild(case, seed, partitions)
+    before, aliases = everything(pipeline, threads=True), pipeline.aliases()
+    for page, lane in arrivals(case.blocks, Random(seed + 1)):
+        publish(pipeline, page, lane)
+    pipeline.run()
+    assert everything(pipeline, threads=True) == before
+    assert pipeline.aliases() == aliases
+
+
+@settings(deadline=None, max_examples=30)
+@given(SEEDS, PARTITIONS)
+def test_hearing_everything_once_more_changes_nothing(seed: int, partitions: int) -> None:
+    """The same pages again, in another order."""
+    check_repeat(seed, partitions)
+
+
+def check_with_calendars(seed: int, other: int, partitions: int) -> None:
+    """One case, calendars beside it."""
+    case, diaries = Mailboxes(seed), calendars(seed)
+    pipeline = wild(case, other, partitions, diaries)
+    assert_as_the_contract_says(pipeline, case)
+    assert_meetings(pipeline, [page for block in diaries for page in block], case.directory, ZONE)
+
+
+@settings(deadline=None, max_examples=30)
+@given(SEEDS, SEEDS, PARTITIONS)
+def test_mail_and_calendars_do_not_mind_each_other(seed: int, other: int, partitions: int) -> None:
+    """Both in one pipeline are what each is alone."""
+    check_with_calendars(seed, other, partitions)
+
+
+@pytest.mark.soak
+@settings(deadline=None, max_examples=4_000)
+@given(SEEDS, SEEDS, PARTITIONS)
+def test_many_more_cases_keep_every_rule(seed: int, other: int, partitions: int) -> None:
+    """All of the above, for half an hour."""
+    check(seed, other, partitions)
+    check_purges(seed, other, partitions)
+    check_repeat(seed, partitions)
+    check_with_calendars(seed, other, partitions)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 import stamina
 import structlog
@@ -20,7 +21,13 @@ from rapport_schemas.records import Changelog
 from rapport_schemas.wire import Wire
 
 _log = structlog.get_logger()
-_READ_RECORDS = 500
+_READ_RECORDS = 64
+CONSUMER_SETTINGS: Final[dict[str, Any]] = {
+    # Of each partition; the default would hold half a gigabyte of what is not applied yet.
+    "queued.max.messages.kbytes": 8 * 1024,
+    "fetch.wait.max.ms": 50,
+}
+"""What a consumer that recovers is to be made with, besides what every consumer has."""
 _POLL_SECONDS = 1.0
 _SILENT_SECONDS = 60.0
 

@@ -19,6 +19,7 @@ from rapport.store import open_store
 from rapport_core.clock import SystemClock
 from rapport_core.errors import RapportError
 from rapport_processors.edge.app import Ports, WorkerApp
+from rapport_processors.edge.recovery import CONSUMER_SETTINGS
 
 _CHATTY = (
     "faust",
@@ -49,7 +50,7 @@ def build(settings: Settings) -> WorkerApp:
         clock=SystemClock(),
         directory=directory,
         new_producer=lambda: producer(where, **_WHOLE_BATCHES),
-        new_consumer=lambda: consumer(where, _UNUSED_GROUP),
+        new_consumer=lambda: consumer(where, _UNUSED_GROUP, **CONSUMER_SETTINGS),
         next_assignment=store.next_assignment,
         delete_below=partial(delete_below, where),
         on_ready=lambda: announce(settings, "worker"),

@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 from local_stack import why_no_kafka
-from shuffled_mail import Company, MailPage, Truth, directory, truth_of
+from rapport_schemas.topics import Lane
+from shuffled_mail import (
+    START_MS,
+    Company,
+    Letter,
+    MailPage,
+    Truth,
+    Word,
+    contact_address,
+    directory,
+    member_address,
+    truth_of,
+)
 from worker_lab import Outcome, RealWorker, WorkerLab, forget_state, worker_lab
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
@@ -39,7 +51,7 @@ class Story:
         return truth_of([*self.first, *self.further])
 
 
-def tell(letters: int, further: int, seed: int = 5) -> Story:
+def tell_story(letters: int, further: int, seed: int = 5) -> Story:
     """A story of so many letters, its pages shuffled."""
     company = Company(seed)
     first = company.write(letters)
@@ -75,7 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def story() -> Story:
     """What all tests of this file publish."""
-    return tell(LETTERS, FURTHER)
+    return tell_story(LETTERS, FURTHER)
 
 
 @dataclass
@@ -110,31 +122,31 @@ def recovered(undisturbed: Played, story: Story) -> Outcome:
 
 @pytest.fixture(scope="module")
 def disturbed(folder: Path, story: Story) -> Iterator[Played]:
-    """Two workers; a third comes when a quarter of the items are there, and the first is killed at the half."""
+    """Two workers; a third comes when a quarter of the items are there, and one is killed at the half."""
     with worker_lab(folder / "disturbed", folder) as lab:
         yield Played(lab, play_with_a_kill(lab, story))
 
 
 def play_with_a_kill(lab: WorkerLab, story: Story, seconds: float = 120.0) -> Outcome:
-    """The first part of the story. Afterwards the second and third worker run."""
+    """The first part of the story. Afterwards one of the two workers and the third run."""
     expected = len(story.truth().messages)
     lab.tell(directory(EARLY))
     lab.publish(story.first[: story.half])
-    first, second = lab.start(), lab.start()
-    lab.until(lambda: are_all_owned(lab, [first, second]), seconds)
+    pair = [lab.start(), lab.start()]
+    lab.until(lambda: are_all_owned(lab, pair), seconds)
     lab.publish(story.first[story.half :])
     lab.until(lambda: len(lab.reader.seen.items) > expected // 4, seconds)
     lab.start()
     lab.tell(directory(LATE))
     lab.until(lambda: len(lab.reader.seen.items) > expected // 2, seconds)
-    first.kill()
+    max(pair, key=lambda worker: len(worker.partitions)).kill()
     return lab.finish(seconds)
 
 
 def are_all_owned(lab: WorkerLab, workers: list[RealWorker]) -> bool:
-    """Each of these workers has partitions, and together they have all, each once."""
+    """Each of these workers had its assignment, and together they have all partitions, each once."""
     owned = [number for worker in workers for number in worker.partitions]
-    return all(worker.partitions for worker in workers) and sorted(owned) == list(range(lab.partitions))
+    return all(worker.assignments for worker in workers) and sorted(owned) == list(range(lab.partitions))
 
 
 def test_one_worker_tells_the_truth(undisturbed: Played, story: Story) -> None:
@@ -173,3 +185,64 @@ def test_a_worker_that_wakes_without_its_partitions_overwrites_nothing(
     are_equal(lab.finish(), recovered)
     are_equal(lab.reader.compacted_outcome(), recovered)
     assert lab.dead_letters() == 0
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_the_partition_count_changes_no_item(folder: Path, partitions: int) -> None:
+    short = tell_story(2_000, 0, seed=6)
+    with worker_lab(folder / f"of-{partitions}", folder, partitions) as lab:
+        is_true(play_with_a_kill(lab, short), short.truth())
+        assert lab.dead_letters() == 0
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("letters", [100_000, 500_000])
+def test_a_kill_and_a_newcomer_in_a_long_run(folder: Path, letters: int) -> None:
+    """The same with more mail than any cache holds, and the state comes back from Kafka in the end."""
+    story = tell_story(letters, letters // 100, seed=7)
+    with worker_lab(folder / f"long-{letters}", folder) as lab:
+        disturbed = play_with_a_kill(lab, story, seconds=3600)
+        is_true(disturbed, story.truth())
+        for worker in [worker for worker in lab.workers if worker.runs]:
+            assert worker.stop() == 0
+            forget_state(worker)
+        lab.publish(story.further)
+        lab.start()
+        is_true(lab.finish(3600), story.whole_truth())
+        assert lab.dead_letters() == 0
+    with worker_lab(folder / f"long-{letters}-undisturbed", folder) as lab:
+        lab.tell(directory())
+        lab.publish(story.first)
+        lab.start()
+        are_equal(lab.finish(3600), disturbed)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("mails", [100_000, 1_000_000])
+def test_memory_does_not_grow_with_the_data(folder: Path, mails: int) -> None:
+    """After so many small mails, and after twice as many more, a worker has needed about the same memory."""
+    with worker_lab(folder / f"memory-{mails}", folder) as lab:
+        lab.reader.remembers = False
+        lab.tell(directory())
+        worker = lab.start()
+        lab.publish(small_mails(range(mails)))
+        lab.finish(3600)
+        before = worker.most_memory
+        lab.publish(small_mails(range(mails, 3 * mails)))
+        lab.finish(3600)
+        assert lab.reader.records > 3 * mails
+        assert worker.most_memory < 1.2 * before, (before, worker.most_memory)
+
+
+def small_mails(numbers: range) -> Iterator[MailPage]:
+    """Single mails between one member and one contact, in pages of 150."""
+    inside, outside = member_address(0), contact_address(0)
+    for start in range(numbers.start, numbers.stop, 150):
+        letters = [
+            Letter(n, f"{n}@kund0.example", outside, (inside,), START_MS + n * 1000, "Matter", prefixed=False)
+            for n in range(start, min(start + 150, numbers.stop))
+        ]
+        words = tuple(Word(str(letter.number), letter) for letter in letters)
+        yield MailPage(start // 150 % 40, "inbox", start, Lane.BACKFILL, words)

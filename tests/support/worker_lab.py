@@ -112,7 +112,13 @@ def _letter(item: dict[str, Any]) -> str:
 
 
 class Reader:
-    """Follows items and thread_alias from their beginnings, and remembers what compaction would keep of them."""
+    """Follows items and thread_alias from their beginnings, and remembers what compaction would keep of them.
+
+    Attributes:
+        seen: what the records say.
+        records: how many there were.
+        remembers: may be switched off, where only marks are waited for.
+    """
 
     def __init__(self, bootstrap: str, partitions: int, keys: KeyRing) -> None:
         self._wire, self._keys = Wire(), keys
@@ -128,6 +134,7 @@ class Reader:
         self._last: dict[tuple[str, int, bytes], bytes] = {}
         self.seen = Seen()
         self.records = 0
+        self.remembers = True
 
     def read(self, seconds: float = 0.2) -> None:
         """Takes what is there."""
@@ -143,8 +150,9 @@ class Reader:
         if value is None:
             self._last.pop((topic, partition, key), None)
             return
-        self._last[topic, partition, key] = value
-        mark = self._into(self.seen, topic, value)
+        if self.remembers:
+            self._last[topic, partition, key] = value
+        mark = self._into(self.seen if self.remembers else Seen(), topic, value)
         if mark is not None:
             self._marks.setdefault(mark["id"], set()).add((topic, partition))
 
@@ -203,6 +211,8 @@ class RealWorker:
     folder: Path
     replaced: bool = False
     """Whether it ended itself and another was started in its place."""
+    most_memory: int = 0
+    """Most resident bytes that were seen while the lab waited for something."""
 
     @property
     def assignments(self) -> list[dict[str, Any]]:
@@ -220,11 +230,6 @@ class RealWorker:
     def runs(self) -> bool:
         """Whether it has not ended."""
         return self.process.poll() is None
-
-    @property
-    def memory(self) -> int:
-        """Resident bytes."""
-        return int(psutil.Process(self.process.pid).memory_info().rss)
 
     def kill(self) -> None:
         """Ends it as a power cut would."""
@@ -354,6 +359,9 @@ class WorkerLab:
 
     def _look_after(self, worker: RealWorker) -> None:
         code = worker.process.poll()
+        if code is None:
+            resident = psutil.Process(worker.process.pid).memory_info().rss
+            worker.most_memory = max(worker.most_memory, int(resident))
         if self.supervises and code == BROKEN and not worker.replaced:
             worker.replaced = True
             self.start_on(worker.folder)

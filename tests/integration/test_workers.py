@@ -127,7 +127,7 @@ def disturbed(folder: Path, story: Story) -> Iterator[Played]:
         yield Played(lab, play_with_a_kill(lab, story))
 
 
-def play_with_a_kill(lab: WorkerLab, story: Story, seconds: float = 120.0) -> Outcome:
+def play_with_a_kill(lab: WorkerLab, story: Story, seconds: float = 200.0) -> Outcome:
     """The first part of the story. Afterwards one of the two workers and the third run."""
     expected = len(story.truth().messages)
     lab.tell(directory(EARLY))
@@ -169,7 +169,10 @@ def test_state_that_was_deleted_comes_back_from_kafka(recovered: Outcome, story:
 def test_a_worker_that_wakes_without_its_partitions_overwrites_nothing(
     disturbed: Played, recovered: Outcome, story: Story
 ) -> None:
-    """It stands still in the middle of its work until the others have done it, then goes on where it was."""
+    """It stands still in the middle of its work until the other has done it, then goes on where it was.
+
+    It may take partitions again, or end itself and be started anew; the other goes on all the while.
+    """
     lab = disturbed.lab
     lab.supervises = True
     sleeper, other = [worker for worker in lab.workers if worker.runs]
@@ -184,6 +187,7 @@ def test_a_worker_that_wakes_without_its_partitions_overwrites_nothing(
     lab.until(lambda: not sleeper.runs or len(sleeper.assignments) > taken)
     are_equal(lab.finish(), recovered)
     are_equal(lab.reader.compacted_outcome(), recovered)
+    assert other.runs
     assert lab.dead_letters() == 0
 
 

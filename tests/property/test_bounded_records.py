@@ -177,11 +177,11 @@ def addresses(count: int, start: int = 0) -> list[str]:
 
 
 def test_a_mail_to_thousands_fits_all_records() -> None:
-    """5,000 recipients, and other 5,000 in each of ten mailboxes' copies: cut where a record ends, counted in whole."""
+    """5,000 recipients, and other 5,000 in each of four mailboxes' copies: cut where a record ends, counted in whole."""
     pipeline = MemoryPipeline(seed=3)
     pipeline.publish_entries(everybody_known(5_000))
     pipeline.run()
-    for box in range(10):
+    for box in range(4):
         recipients = ",\n ".join(addresses(5_000, 5_000 * box))
         pipeline.publish_mail(
             f"box-{box}",

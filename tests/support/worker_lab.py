@@ -344,7 +344,7 @@ class WorkerLab:
         self.workers.append(worker)
         return worker
 
-    def until(self, reached: Callable[[], bool], seconds: float = 120.0) -> None:
+    def until(self, reached: Callable[[], bool], seconds: float = 200.0) -> None:
         """Reads on until something is so. Fails when a worker ends that nobody ended, or when the time is over.
 
         Where the lab supervises, a worker that ends itself is started again, as by `rapport up`.
@@ -367,7 +367,7 @@ class WorkerLab:
             self.start_on(worker.folder)
         assert worker.replaced or code in _EXPECTED, f"it ended ({code}): {worker.tail()}"
 
-    def finish(self, seconds: float = 120.0) -> Outcome:
+    def finish(self, seconds: float = 200.0) -> Outcome:
         """Waits until everything published so far was worked off and read; the outcome."""
         mark_id = self.mark()
         self.until(lambda: self.reader.has(mark_id), seconds)

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rapport_core.ids import HASH_BYTES
 from rapport_processors.state import StateBatch, group
 
 _ARMED, _UNARMED = b"\x01", b"\x00"
+_ABOVE_ALL = b"\xff" * (HASH_BYTES + 1)
 Pair = tuple[bytes, bytes]
 
 
@@ -33,8 +35,13 @@ class Relation:
     labels: list[Pair] = field(default_factory=list)
     aliases: dict[bytes, bytes] = field(default_factory=dict)
 
-    def __bool__(self) -> bool:
-        return bool(self.joins or self.labels or self.aliases)
+    def smallest_labels(self) -> dict[bytes, bytes]:
+        """`labels`, of each key the only one that can matter."""
+        smallest: dict[bytes, bytes] = {}
+        for key, label_ in self.labels:
+            if label_ < smallest.get(key, _ABOVE_ALL):
+                smallest[key] = label_
+        return smallest
 
 
 def claim(state: StateBatch, space: bytes, id_: bytes, key: bytes, out: Relation, *, arm: bool) -> None:
@@ -83,10 +90,19 @@ def join(state: StateBatch, space: bytes, key: bytes, other: bytes, out: Relatio
 
 
 def label(state: StateBatch, space: bytes, key: bytes, smaller: bytes, out: Relation) -> None:
-    """A neighbour of `key` has the label `smaller`. Writes one row per key, never one per message."""
+    """A neighbour of `key` has the label `smaller`. Writes one row per key, never one per message.
+
+    A chain of mails that name only their parent is a chain of keys: a label that went from neighbour to neighbour would take
+    as many rounds as the thread has mails. So the key becomes a neighbour of the one that its label names, which knows a
+    still smaller label or will, and tells the one that its label named before: a thread of n keys settles in about log n rounds.
+    """
     keys = group(space, b"k", key)
-    if smaller >= (state.get(keys) or key):
+    before = state.get(keys) or key
+    if smaller >= before:
         return
     state.put(keys, b"", smaller)
+    if before != key:
+        out.labels.append((before, smaller))
     out.aliases[key] = smaller
+    out.joins.append((smaller, key))
     out.labels.extend((other, smaller) for other in state.rows(keys) if other and smaller < other)

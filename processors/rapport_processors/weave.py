@@ -192,9 +192,9 @@ class WeaveBatch:
             tenant.items.decide(self._directory.tenant(tenant.id), self._item)
 
     def _spread(self, tenant: _Tenant) -> None:
-        for key, other in tenant.relation.joins:
+        for key, other in dict.fromkeys(tenant.relation.joins):
             self._bundles.join(tenant.id, tenant.gen, {"key": key, "other": other})
-        for key, label in tenant.relation.labels:
+        for key, label in tenant.relation.smallest_labels().items():
             self._bundles.label(tenant.id, tenant.gen, {"key": key, "other": label})
         for key, label in tenant.relation.aliases.items():
             alias: ThreadAlias = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from hashlib import blake2b
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,3 +102,25 @@ def test_unarmed_ids_join_once_armed(
     for key in {key for _, key in armed + unarmed}:
         component = components.get(key, frozenset({key}))
         assert cluster.aliases.get(digest(key), digest(key)) == min(digest(other) for other in component)
+
+
+@pytest.mark.parametrize("length", [100, 1_000])
+def test_a_chain_of_mails_that_name_their_parent_only_settles_in_few_rounds(length: int) -> None:
+    """Each round is a way through Kafka: their number may grow with the logarithm of a thread, not with the thread."""
+    inbox = [("claim", digest(1000 + id_), digest(key)) for key in range(length) for id_ in (key, key + 1)]
+    labels: dict[bytes, bytes] = {}
+    store, rounds = MemoryStore(), 0
+    while inbox:
+        state, out = StateBatch(store), Relation()
+        for kind, first, second in inbox:
+            if kind == "claim":
+                claim(state, SPACE, first, second, out, arm=True)
+            else:
+                {"join": join, "label": label}[kind](state, SPACE, first, second, out)
+        store.apply(state.changes())
+        labels |= out.aliases
+        inbox = [("join", *pair) for pair in out.joins] + [("label", *pair) for pair in out.labels]
+        rounds += 1
+    smallest = min(digest(key) for key in range(length))
+    assert {labels.get(digest(key), digest(key)) for key in range(length)} == {smallest}
+    assert rounds < 6 * length.bit_length()

@@ -25,6 +25,7 @@ _CHATTY = (
     "faust",
     "mode",
     "aiokafka",
+    "rapport_processors.edge.client",
     "rapport_processors.edge.consumer",
     "rapport_processors.edge.transport",
 )

@@ -5,7 +5,7 @@
 
 The broker runs on one core and the worker on another. Prints tables and writes bench/results/processors.txt. It asserts
 nothing about time; it does check that the right number of items came out, and fails at its end where it did not.
-`--full` measures with a million messages and the recovery of their state.
+`--full` takes more than a million messages through the worker and recovers their state.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import pstats
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Final
@@ -34,10 +35,11 @@ from speed.kafka_cases import (
     Figure,
     Input,
     Overtaking,
+    Recovery,
     librdkafka_figure,
     overtaking,
     plain_figure,
-    recovery_seconds,
+    recovery,
     two_workers,
     worker_figure,
 )
@@ -47,8 +49,16 @@ from speed.stack import Cores, Stack, running_stack
 
 RESULTS: Final = Path(__file__).parent / "results" / "processors.txt"
 SECTIONS: Final = ("pages", "beside", "workers", "recovery", "overtaking")
+PROFILE: Final = "profile"
+TENANTS: Final = (
+    *(f"bench-{number}" for number in range(12)),
+    *(f"bench-{number}-workers" for number in (1, 2)),
+    *(f"bench-{form}-{kind}" for form in ("graph", "mbox") for kind in ("per-record", "profile")),
+)
+"""Each case is a tenant of its own, so that all of them may have the same messages."""
 MEGABYTE: Final = 1 << 20
 BACKFILL: Final = 500_000
+FULL: Final = 250_000
 PROBES: Final = 20
 FORMS: Final[tuple[tuple[Form, str], ...]] = (
     ("graph", "Graph, fields"),
@@ -66,13 +76,13 @@ class Bench:
     figures: list[Figure] = field(default_factory=list)
     beside: list[Figure] = field(default_factory=list)
     workers: list[Figure] = field(default_factory=list)
-    recovery: tuple[float, int, int] | None = None
+    recovery: Recovery | None = None
     overtaken: Overtaking | None = None
-    recovered: int = 0
 
     def run(self) -> None:
         """Every section that is wanted, in an order in which none disturbs the next."""
-        for name in SECTIONS:
+        self.stack.load_directory(*TENANTS)
+        for name in (*SECTIONS, PROFILE):
             if name in self.options.sections:
                 started = time.monotonic()
                 getattr(self, f"measure_{name}")()
@@ -123,7 +133,7 @@ class Bench:
                     self._told(figure, self.beside)
             for variant, does in PLAIN:
                 self._plain(f"{ones.name}: {does}", variant, single, ones)
-            less = _input(ones.name, form, few // 4, length=1)
+            less = _input(ones.name, form, few // 8, length=1)
             topic = self._topic_of(less, f"bench-{form}-per-record")
             self._plain(f"{ones.name}: {PER_RECORD}", "stages", topic, less)
 
@@ -133,7 +143,6 @@ class Bench:
     def _topic_of(self, what: Input, name: str) -> str:
         """A topic with the same pages that the worker read."""
         sealer = Sealer(self.stack.wire, self.stack.store.keys, what.form, name)
-        self.stack.load_directory(name)
         self.stack.topic(name)
         self.stack.publish((sealer.page(body) for body in what.bodies), name)
         return name
@@ -142,13 +151,22 @@ class Bench:
         """Two workers and one, on the same pages."""
         what = _input("Graph, fields: pages by date", "graph", self.options.messages)
         for number in (1, 2):
-            self._told(two_workers(self.stack, what, number), self.workers)
+            self._told(
+                replace(two_workers(self.stack, what, number), name=f"{number}, {what.name}"), self.workers
+            )
 
     def measure_recovery(self) -> None:
         """The state of everything so far, read anew by a worker whose disk is empty."""
         messages = sum(one.messages for one in (*self.figures, *self.workers))
-        seconds, records = recovery_seconds(self.stack)
-        self.recovery = seconds, records, messages
+        self.recovery = recovery(self.stack, messages)
+
+    def measure_profile(self) -> None:
+        """Not by default: the worker's loop under cProfile, on raw headers and on fields."""
+        for form, named in FORMS[:2]:
+            what = _input(f"{named}: under cProfile", form, self.options.messages)
+            file = self.stack.folder / f"{form}.profile"
+            figure = worker_figure(self.stack, what, f"bench-{form}-profile", file)
+            in_memory.print_profile(pstats.Stats(str(file)), figure.messages, what.name)
 
     def measure_overtaking(self) -> None:
         """Live pages during a backfill."""
@@ -194,16 +212,18 @@ def report(bench: Bench) -> str:
     if bench.workers:
         out.print(_workers_table(bench.workers), "")
     if bench.recovery:
-        seconds, records, messages = bench.recovery
+        back = bench.recovery
         out.print(
-            f"recovery of the state of {messages:,} messages on an empty disk: {seconds:,.1f} s with the start of the "
-            f"process, {records:,} changelog records; for a million messages {seconds / max(messages, 1) * 1e6:,.0f} s\n"
+            f"recovery of the state of {back.messages:,} messages: a worker is ready after {back.without:,.1f} s on an empty "
+            f"disk ({back.records:,} changelog records), after {back.with_state:,.1f} s with its state; "
+            f"a million messages at that pace: {back.million:,.0f} s\n"
         )
     if bench.overtaken:
         found = bench.overtaken
         out.print(
             f"a live page during a backfill of {found.backfill:,} messages, of which {found.left:,} were left at the end:\n"
-            f"{found.median:.2f} s in the median of {len(found.seconds)}, {max(found.seconds):.2f} s at most; "
+            f"{found.median:.2f} s in the median of {len(found.seconds)}, {max(found.seconds):.2f} s at most "
+            f"({', '.join(f'{each:.1f}' for each in found.seconds)}); "
             f"the worker's memory {found.memory // MEGABYTE:,} MB at most\n"
         )
     file = out.file
@@ -212,42 +232,51 @@ def report(bench: Bench) -> str:
 
 
 def _pages_table(figures: Sequence[Figure], per_record: dict[str, Figure]) -> Table:
-    table = _table(
-        "one worker, from mail.raw to items", "broker's core", "memory, MB", "times per record", "by CPU"
-    )
+    table = _table("one worker, from mail.raw to items", "memory, MB", "per record", "by CPU")
     for one in figures:
-        other = per_record.get(one.name.partition(",")[0])
-        times = (f"{one.rate / other.rate:,.1f}", f"{other.micros / one.micros:,.1f}") if other else ("", "")
-        table.add_row(*_cells(one), f"{one.broker_share:.0%}", f"{one.memory // MEGABYTE:,}", *times)
+        table.add_row(*_cells(one), f"{one.memory // MEGABYTE:,}", *_times(one, per_record))
     return table
 
 
 def _beside_table(figures: Sequence[Figure], per_record: dict[str, Figure]) -> Table:
-    table = _table("beside it, the same messages", "broker's core", "times per record", "by CPU")
+    table = _table("beside it, the same messages", "per record", "by CPU")
     for one in figures:
-        other = per_record.get(one.name.partition(",")[0])
-        times = (f"{one.rate / other.rate:,.1f}", f"{other.micros / one.micros:,.1f}") if other else ("", "")
-        table.add_row(*_cells(one), f"{one.broker_share:.0%}", *times)
+        table.add_row(*_cells(one), *_times(one, per_record))
     return table
 
 
 def _workers_table(figures: Sequence[Figure]) -> Table:
-    table = _table("workers, the second on the broker's core", "broker's core", "times one worker")
-    for number, one in enumerate(figures, 1):
-        named = Figure(f"{number} of them, {one.name}", one.messages, one.seconds, one.cpu)
-        table.add_row(*_cells(named), f"{one.broker_share:.0%}", f"{one.rate / figures[0].rate:.2f}")
+    table = _table("workers, the second on the broker's core", "times one")
+    for one in figures:
+        table.add_row(*_cells(one), f"{one.rate / figures[0].rate:.2f}")
     return table
+
+
+def _times(one: Figure, per_record: dict[str, Figure]) -> tuple[str, str]:
+    """How many times as fast as the per-record pipeline on messages of the same form."""
+    other = per_record.get(one.name.partition(",")[0])
+    if other is None:
+        return "", ""
+    return f"{one.rate / other.rate:,.1f}", f"{other.micros / one.micros:,.1f}"
 
 
 def _table(name: str, *more: str) -> Table:
     table = Table(name, box=None, pad_edge=False)
-    for column in ("messages", "messages/s", "µs of CPU each", *more):
+    for column in ("messages", "messages/s", "busy", "µs of CPU each", "broker", *more):
         table.add_column(column, justify="right")
     return table
 
 
 def _cells(one: Figure) -> tuple[str, ...]:
-    return one.name, f"{one.messages:,}", f"{one.rate:,.0f}", f"{one.micros:,.1f}"
+    share = f"{one.busy:.0%}"
+    return (
+        one.name,
+        f"{one.messages:,}",
+        f"{one.rate:,.0f}",
+        share,
+        f"{one.micros:,.1f}",
+        f"{one.broker_share:.0%}",
+    )
 
 
 def main() -> None:
@@ -275,14 +304,13 @@ def main() -> None:
 
 
 def _in_memory(options: argparse.Namespace) -> None:
-    console = Console(width=220)
     cases = [case for case in in_memory.cases(options.messages) if options.only in case.name]
     if options.profile:
         for case in cases:
-            in_memory.profile(case, console)
+            in_memory.profile(case)
         return
     measured = [in_memory.measure(case) for case in cases]
-    console.print(in_memory.table(measured))
+    Console(width=220).print(in_memory.table(measured))
     if wrong := [f"{one.case.name}: {one.wrong}" for one in measured if one.wrong]:
         sys.exit("\n".join(wrong))
 
@@ -291,17 +319,20 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--messages", type=int, default=40_000)
+    parser.add_argument("--messages", type=int, default=30_000)
     parser.add_argument("--backfill", type=int, default=BACKFILL, help="messages that live pages overtake")
     parser.add_argument("--sections", type=lambda text: text.split(","), default=list(SECTIONS))
-    parser.add_argument("--full", action="store_true", help="a million messages")
+    parser.add_argument("--full", action="store_true", help="more than a million in all")
     parser.add_argument(
         "--no-write", dest="write", action="store_false", help="leave the results as they are"
     )
     parser.add_argument("--in-memory", action="store_true", help="the stages without Kafka")
     parser.add_argument("--profile", action="store_true", help="the same under cProfile")
     parser.add_argument("--only", default="", help="cases in memory whose name has this in it")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.full:
+        options.messages = FULL
+    return options
 
 
 if __name__ == "__main__":

@@ -116,22 +116,27 @@ def table(measured: Sequence[Measured]) -> Table:
     return found
 
 
-def profile(case: Case, console: Console) -> None:
-    """Where the time goes, function by function: own time and time with what it calls, per message."""
+def profile(case: Case) -> None:
+    """Where the time goes, function by function."""
     profiler = cProfile.Profile()
     done = measure(case, profiler)
-    stats: Any = pstats.Stats(profiler)
     counts = ", ".join(
         f"{name} {count / done.copies:.2f}" for name, count in sorted(done.stages.counts.items())
     )
-    console.print(f"\n[bold]{case.name}[/], per message: {counts}")
+    print_profile(pstats.Stats(profiler), done.copies, f"{case.name}; per message: {counts}")
+
+
+def print_profile(stats: Any, messages: int, name: str) -> None:
+    """Own time and time with what is called, per message, of the functions that take most."""
+    console = Console(width=140)
+    console.print(f"\n[bold]{name}[/]")
     for title, column in (("own time", 2), ("with what it calls", 3)):
         found = Table(f"{title} under cProfile", box=None, pad_edge=False)
-        for name in ("calls", "own µs", "with calls µs"):
-            found.add_column(name, justify="right")
+        for heading in ("calls", "own µs", "with calls µs"):
+            found.add_column(heading, justify="right")
         ranked = sorted(stats.stats.items(), key=lambda pair: -pair[1][column])
         for place, (_, calls, own, whole, _) in ranked[:_SHOWN]:
-            cells = (calls / done.copies, own / done.copies * _MICRO, whole / done.copies * _MICRO)
+            cells = (calls / messages, own / messages * _MICRO, whole / messages * _MICRO)
             found.add_row(_place(*place), *(f"{cell:,.2f}" for cell in cells))
         console.print(found)
 

@@ -56,6 +56,11 @@ class Figure:
         return self.cpu / self.messages * 1e6
 
     @property
+    def busy(self) -> float:
+        """Part of a core that the workers took; the rest they waited, for the broker or for the core."""
+        return self.cpu / max(self.seconds, 1e-9)
+
+    @property
     def broker_share(self) -> float:
         """Part of a core that the broker took."""
         return self.broker / max(self.seconds, 1e-9)
@@ -76,13 +81,12 @@ class Input:
         return sum(body.count for body in self.bodies)
 
 
-def worker_figure(stack: Stack, what: Input, tenant: str) -> Figure:
+def worker_figure(stack: Stack, what: Input, tenant: str, profile: Path | None = None) -> Figure:
     """One worker that starts with everything in the log already. From its first record to its last item."""
-    stack.load_directory(tenant)
     sealer = Sealer(stack.wire, stack.store.keys, what.form, tenant)
     starts = stack.ends(topics.ITEMS.name)
     stack.publish(sealer.page(body) for body in what.bodies)
-    with stack.worker() as worker:
+    with stack.worker(profile=profile) as worker:
         stack.wait_until_done(worker)
         begun = stack.ready_at()
         return _figure(stack, what, tenant, starts, begun, [worker])
@@ -124,7 +128,6 @@ def _items(
 def two_workers(stack: Stack, what: Input, number: int) -> Figure:
     """So many workers that wait, settled, when the pages come. From the first page sent to the last item."""
     tenant = f"bench-{number}-workers"
-    stack.load_directory(tenant)
     sealer = Sealer(stack.wire, stack.store.keys, what.form, tenant)
     pages = [sealer.page(body) for body in what.bodies]
     with stack.worker(0, stack.cores.worker) as first:
@@ -240,8 +243,7 @@ def overtaking(stack: Stack, what: Input, backfill: int, probes: int) -> Overtak
     """Publishes so large a backfill, of as many tenants as it takes, and then a live page every second or two."""
     rounds = max(1, round(backfill / what.copies))
     tenants = [f"bench-history-{number}" for number in range(rounds)]
-    for tenant in (*tenants, _LIVE):
-        stack.load_directory(tenant)
+    stack.load_directory(*tenants, _LIVE)
     for tenant in tenants:
         sealer = Sealer(stack.wire, stack.store.keys, what.form, tenant)
         stack.publish(sealer.page(body) for body in what.bodies)
@@ -326,13 +328,32 @@ class _Arrivals:
         return self._at - started
 
 
-def recovery_seconds(stack: Stack) -> tuple[float, int]:
-    """A worker whose disk is empty: seconds from its start of reading to its first record, and rows it read."""
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Seconds until a worker is ready with its state on disk and with an empty disk, and what it read of the changelog."""
+
+    with_state: float
+    without: float
+    records: int
+    messages: int
+
+    @property
+    def million(self) -> float:
+        """Seconds for the state of a million messages, the start of the process left out."""
+        return (self.without - self.with_state) / max(self.messages, 1) * 1e6
+
+
+def recovery(stack: Stack, messages: int) -> Recovery:
+    """Starts a worker twice, the second time with an empty disk."""
+    records = 0
+    for name in (topics.ROUTE_CHANGELOG.name, topics.WEAVE_CHANGELOG.name):
+        records += len(list(stack.records(name)))
+    kept = _seconds_until_ready(stack)
     rmtree(stack.home / "workers", ignore_errors=True)
-    rows = sum(sum(stack.ends(name).values()) for name in _CHANGELOGS)
+    return Recovery(kept, _seconds_until_ready(stack), records, messages)
+
+
+def _seconds_until_ready(stack: Stack) -> float:
     begun = time.time()
     with stack.worker():
-        return stack.ready_at() - begun, rows
-
-
-_CHANGELOGS: Final = (topics.ROUTE_CHANGELOG.name, topics.WEAVE_CHANGELOG.name)
+        return stack.ready_at() - begun

@@ -27,7 +27,7 @@ from rapport.local import kafka as local_kafka
 from rapport.local.ports import free_port
 from rapport.settings import Endpoints, Settings
 from rapport.store import Store, open_store
-from rapport_schemas.topics import PARTITIONS, RAW_TOPICS, ROUTED, WORKERS_GROUP, Topic
+from rapport_schemas.topics import DIRECTORY, PARTITIONS, RAW_TOPICS, ROUTED, WORKERS_GROUP, Topic
 from rapport_schemas.wire import Wire
 from speed.letters import directory
 from speed.pages import RawPage
@@ -37,7 +37,7 @@ _SAMPLE_SECONDS: Final = 0.1
 _IDLE_SECONDS: Final = 1.0
 _IDLE_SHARE: Final = 0.3
 _NOW_MS: Final = 1_790_000_000_000
-_INPUTS: Final[tuple[Topic, ...]] = (*RAW_TOPICS, *ROUTED.values())
+_INPUTS: Final[tuple[Topic, ...]] = (DIRECTORY, *RAW_TOPICS, *ROUTED.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +162,13 @@ class Stack:
         """A consumer that asks for offsets of the workers' group."""
         return consumer(self.endpoints, WORKERS_GROUP)
 
-    def load_directory(self, tenant: str) -> None:
-        """The company's people, for that tenant."""
-        entries = merge({}, parse_document(directory(tenant)), _NOW_MS, prune=False).changed
-        publish(producer(self.endpoints), self.wire, entries)
+    def load_directory(self, *tenants: str) -> None:
+        """The company's people, for each tenant. A worker hears of it and has nothing left to decide anew."""
+        for tenant in tenants:
+            entries = merge({}, parse_document(directory(tenant)), _NOW_MS, prune=False).changed
+            publish(producer(self.endpoints), self.wire, entries)
+        with self.worker() as worker:
+            self.wait_until_done(worker)
 
     def topic(self, name: str) -> str:
         """One more topic, with as many partitions as the raw log has."""
@@ -188,8 +191,13 @@ class Stack:
         flush(client)
 
     @contextmanager
-    def worker(self, number: int = 0, core: int | None = None) -> Iterator[Running]:
-        """A worker process as `rapport up` starts it, pinned to one core; it is ready when this is entered."""
+    def worker(
+        self, number: int = 0, core: int | None = None, profile: Path | None = None
+    ) -> Iterator[Running]:
+        """A worker process as `rapport up` starts it, pinned to one core; it is ready when this is entered.
+
+        With `profile` it runs under cProfile and leaves that file.
+        """
         environment = {
             "RAPPORT_HOME": str(self.home),
             "RAPPORT_KAFKA": self.endpoints.kafka,
@@ -199,7 +207,8 @@ class Stack:
         }
         ready = self.home / "run" / f"worker-{number}.ready"
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "rapport.processes.worker"]
+        profiled = ["-m", "cProfile", "-o", str(profile)] if profile else []
+        command = [sys.executable, *profiled, "-m", "rapport.processes.worker"]
         with self.program(f"worker-{number}", command, environment, core) as running:
             wait_until(ready.exists, running)
             yield running
@@ -241,17 +250,24 @@ class Stack:
         """Records that the workers have not confirmed."""
         left = 0
         for topic in _INPUTS:
-            done = committed(client, topic.name, range(PARTITIONS))
-            for partition in range(PARTITIONS):
+            done = committed(client, topic.name, range(topic.partitions))
+            for partition in range(topic.partitions):
                 low, high = watermarks(client, topic.name, partition)
                 left += max(0, high - max(low, done[partition]))
         return left
 
+    def starts(self, topic: str) -> dict[int, int]:
+        """The offset of the first record of each partition: what stood below it was deleted."""
+        return {number: low for number, (low, _) in self._watermarks(topic).items()}
+
     def ends(self, topic: str) -> dict[int, int]:
         """The offset behind the last record of each partition."""
+        return {number: high for number, (_, high) in self._watermarks(topic).items()}
+
+    def _watermarks(self, topic: str) -> dict[int, tuple[int, int]]:
         client = self.client()
         try:
-            return {number: watermarks(client, topic, number)[1] for number in range(PARTITIONS)}
+            return {number: watermarks(client, topic, number) for number in range(PARTITIONS)}
         finally:
             client.close()
 
@@ -259,7 +275,7 @@ class Stack:
         self, topic: str, starts: dict[int, int] | None = None
     ) -> Iterator[tuple[float, bytes, bytes]]:
         """Time in seconds, key and value of what stands in a topic from there on; tombstones are left out."""
-        starts = starts or dict.fromkeys(range(PARTITIONS), 0)
+        starts = starts or self.starts(topic)
         left = {number: end for number, end in self.ends(topic).items() if end > starts[number]}
         client = self.client()
         try:

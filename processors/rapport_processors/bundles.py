@@ -5,13 +5,12 @@ A bundle becomes as few Kafka records as fit the broker's limit: cost is per rec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rapport_core.ids import keyed_hash, partition_of
 from rapport_core.keys import KeyRing
 from rapport_processors.outbox import OutRecord
 from rapport_schemas.records import (
-    Claim,
     Copy,
     DirectoryNotice,
     KeyPair,
@@ -23,6 +22,9 @@ from rapport_schemas.records import (
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import PARTITIONS, ROUTED, Lane, composite_key
 from rapport_schemas.wire import Wire, encode_body
+
+Linked = tuple[bytes, bytes, bool]
+"""A claim: an id, the thread key under which it was seen, and whether it joins keys by itself."""
 
 _MAX_BODY_BYTES = 400_000
 _COPY_BYTES, _CLAIM_BYTES, _PAIR_BYTES = 56, 36, 36
@@ -77,7 +79,7 @@ class Bundles:
         self._partitions = partitions
         self._bundles: dict[tuple[str, int, int], _Bundle] = {}
         self._hash_keys: dict[str, bytes] = {}
-        self._claims: set[tuple[str, int, bytes, bytes, bool]] = set()
+        self._claims: dict[tuple[str, int], set[Linked]] = {}
         self._controls: list[tuple[Lane, int, DirectoryNotice | None, Mark | None]] = []
         self.cascades: set[str] = set()
 
@@ -104,13 +106,15 @@ class Bundles:
         dropped: PackedCopy = {"id": id_, "row": row, "version": version, "copy": b""}
         bundle.room(_COPY_BYTES)["packed"].append(dropped)
 
-    def claim(self, tenant: str, gen: int, claim: Claim) -> None:
-        """A claim, for the shard of its id; once per batch."""
-        once = (tenant, gen, claim["id"], claim["key"], claim["arm"])
-        if once not in self._claims:
-            self._claims.add(once)
-            target = self._target(tenant, gen, partition_of(claim["id"], self._partitions))
-            target.room(_CLAIM_BYTES)["claims"].append(claim)
+    def claims(self, tenant: str, gen: int, claims: Iterable[Linked]) -> None:
+        """Claims, each for the shard of its id; once per batch."""
+        once = self._claims.setdefault((tenant, gen), set())
+        for claim in claims:
+            if claim not in once:
+                once.add(claim)
+                id_, key, arm = claim
+                target = self._target(tenant, gen, partition_of(id_, self._partitions))
+                target.room(_CLAIM_BYTES)["claims"].append({"id": id_, "key": key, "arm": arm})
 
     def join(self, tenant: str, gen: int, pair: KeyPair) -> None:
         """A join, for the shard of its key."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -11,12 +11,12 @@ import structlog
 from rapport_core.errors import PoisonError
 from rapport_core.ids import keyed_hash
 from rapport_processors import holdings
+from rapport_processors.bundles import Linked
 from rapport_processors.mail.parse import ParsedMail, parse_mail
 from rapport_processors.meetings.parse import parse_event
 from rapport_processors.records import InRecord
 from rapport_schemas.records import (
     Change,
-    Claim,
     Copy,
     CopyMeeting,
     CopyMessage,
@@ -66,7 +66,7 @@ class PageContext:
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Content:
     """A parsed change.
 
@@ -78,7 +78,7 @@ class Content:
     id: bytes
     message: CopyMessage | None
     meeting: CopyMeeting | None
-    claims: tuple[Claim, ...]
+    claims: Sequence[Linked]
 
     def copy(
         self, context: PageContext, provider_id: str, *, version: int, gone: str, gone_at: int | None
@@ -147,14 +147,17 @@ def _own_hash(context: PageContext, parsed: ParsedMail) -> bytes:
     return keyed_hash(context.hash_key, "fallback-id", parsed.message["fallback_id"])
 
 
-def _claims(context: PageContext, parsed: ParsedMail, own: bytes, key: bytes) -> tuple[Claim, ...]:
-    ids = dict.fromkeys([own, *map(context.message_id, parsed.links)])
-    claims: list[Claim] = [{"id": id_, "key": key, "arm": True} for id_ in ids]
+def _claims(context: PageContext, parsed: ParsedMail, own: bytes, key: bytes) -> list[Linked]:
+    claims = [(own, key, True)]
+    if len(parsed.links) > 1 or not parsed.message["message_id"]:
+        claims += [
+            (id_, key, True) for id_ in dict.fromkeys(map(context.message_id, parsed.links)) if id_ != own
+        ]
     if parsed.conversation_key:
         parts = (context.page["connection"], parsed.conversation_key)
         id_ = keyed_hash(context.hash_key, "conversation", *parts)
-        claims.append({"id": id_, "key": key, "arm": parsed.conversation_arms})
-    return tuple(claims)
+        claims.append((id_, key, parsed.conversation_arms))
+    return claims
 
 
 def _event(context: PageContext, fields: EventFields, fetched_at: int, origin: Origin) -> Content:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Final
 
 import msgspec
@@ -88,15 +89,36 @@ def empty(revision: int = 0) -> Holding:
     }
 
 
+def of_first(stream: bytes, change: Change, fetch: int, revision: int) -> Holding:
+    """The holding of a whole mail of which this is the first word, in a place that is collected."""
+    holding = empty(revision)
+    mail = change["mail"]
+    if mail is not None:
+        holding["fetch"], holding["digest"], holding["time"] = fetch, mail_digest(mail), mail["provider_time"]
+    holding["collected"] = fetch
+    holding["shown"] = [{"stream": stream, "fetch": fetch, "present": True, "excluded": "", "at": None}]
+    return holding
+
+
+def is_collected(mail: MailFields, stream_name: str) -> bool:
+    """Whether a whole mail in this stream is in a place that is collected."""
+    folder, labels = mail["folder"], mail["labels"]
+    return (
+        folder not in EXCLUDED_FOLDERS
+        and stream_name not in EXCLUDED_FOLDERS
+        and not (labels and label_of(labels))
+    )
+
+
 def mail_digest(mail: MailFields) -> bytes:
     """16 bytes over everything a copy is parsed from."""
     digest = blake2b(mail["headers"], digest_size=16)
-    digest.update(_packed({name: value for name, value in mail.items() if name not in _NOT_PARSED}))
+    digest.update(_packed(_parsed(mail)))
     return digest.digest()
 
 
 _packed = msgspec.msgpack.Encoder(order="sorted").encode
-_NOT_PARSED = ("headers", "size")
+_parsed = itemgetter("mime", "preview", "provider_time", "folder", "labels", "conversation", "structured")
 
 
 def event_digest(event: EventFields) -> bytes:

@@ -53,7 +53,11 @@ class Shelf:
     def take(self, index: int, change: Change) -> None:
         """One change. Raises PoisonError for one that cannot be read, which leaves the holding as it was."""
         row = keyed_hash(self._context.hash_key, change["provider_id"])
-        holding = self._open(row) or holdings.empty(self._purged.revision)
+        known = self._open(row)
+        if known is None and self._is_plain(change):
+            self._take_first(row, index, change)
+            return
+        holding = known or holdings.empty(self._purged.revision)
         names, was = partials.names_of(change), holding["digest"]
         taken: Change | None = None
         kept: Sequence[Change] = ()
@@ -72,6 +76,31 @@ class Shelf:
         self._show(holding, change)
         others = partials.other_versions(change, taken, kept) if is_whole else []
         self._pass_on(holding, change, taken, others, is_new=is_earlier or holding["digest"] != was)
+        self._state.put(self._rows, row, encode_body("holding", holding))
+
+    def _is_plain(self, change: Change) -> bool:
+        """Whether a change shows a whole mail in a place that is collected, and no listing has anything to say of it."""
+        mail = change["mail"]
+        if self._finished is None:
+            self._finished = self._listings.finished()
+        return (
+            mail is not None
+            and change["op"] == "upsert"
+            and not change["fields"]
+            and not self._finished
+            and holdings.is_collected(mail, self._context.page["stream"])
+        )
+
+    def _take_first(self, row: bytes, index: int, change: Change) -> None:
+        """The first that is heard of a mail: what `take` does in the end, without asking what was known before."""
+        context, page = self._context, self._context.page
+        at, origin = page["published_at"], context.origin(index)
+        content = content_of(context, change, at, origin)
+        holding = holdings.of_first(context.stream, change, self._fetch, self._purged.revision)
+        holding["fetched_at"], holding["origin"] = at, origin
+        if page["provider"] != "archive":
+            self._seal(holding, change)
+        self._send_content(content, change["provider_id"], holding, gone="", gone_at=None)
         self._state.put(self._rows, row, encode_body("holding", holding))
 
     def _pass_on(
@@ -189,18 +218,23 @@ class Shelf:
         )
 
     def _send(self, standing: Change, holding: Holding) -> None:
-        """Passes the copy and its claims on, and notes in the holding what was sent."""
-        context, tenant, gen = self._context, self._context.page["tenant"], self._context.gen
+        """Passes the copy on as it stands."""
         content = self._content(standing, holding)
         gone, gone_at = holdings.gone(holding), holdings.gone_at(holding)
+        self._send_content(content, standing["provider_id"], holding, gone=gone, gone_at=gone_at)
+
+    def _send_content(
+        self, content: Content, provider_id: str, holding: Holding, *, gone: str, gone_at: int | None
+    ) -> None:
+        """Passes the copy and its claims on, and notes in the holding what was sent."""
+        context, tenant, gen = self._context, self._context.page["tenant"], self._context.gen
         told = "moved" if gone == holdings.REPLACED else gone
         version = self._next_version(holding)
-        copy = content.copy(context, standing["provider_id"], version=version, gone=told, gone_at=gone_at)
+        copy = content.copy(context, provider_id, version=version, gone=told, gone_at=gone_at)
         if holding["id"] and holding["id"] != copy["id"]:
             self._bundles.copy(tenant, gen, _moved(copy, holding["id"]))
         holding["row"] = self._bundles.copy(tenant, gen, copy)
-        for claim in content.claims:
-            self._bundles.claim(tenant, gen, claim)
+        self._bundles.claims(tenant, gen, content.claims)
         holding["gone"], holding["gone_at"], holding["id"] = gone, gone_at, copy["id"]
         holding["assignment"] = context.assignment
 
@@ -208,8 +242,7 @@ class Shelf:
         """Versions that do not stand: their links hold all the same, and their copies, which a lost batch may have sent, not."""
         context, tenant, gen = self._context, self._context.page["tenant"], self._context.gen
         for content in late:
-            for claim in content.claims:
-                self._bundles.claim(tenant, gen, claim)
+            self._bundles.claims(tenant, gen, content.claims)
             if holding["id"] and content.id != holding["id"]:
                 version = self._next_version(holding)
                 copy = content.copy(context, provider_id, version=version, gone="moved", gone_at=None)

@@ -224,7 +224,8 @@ def publish(pipeline: MemoryPipeline, page: Page) -> None:
 def setting(pipeline: MemoryPipeline, mail_removed: str) -> None:
     text = json.dumps({"timezone": "UTC", "settings": {"mail_removed": mail_removed}})
     entry: Any = {**blank("directory_entry"), "tenant": TENANT, "kind": "tenant", "id": TENANT}
-    pipeline.publish_entries([{**entry, "settings": text}])
+    entry["settings"] = text
+    pipeline.publish_entries([entry])
     pipeline.run()
 
 

@@ -18,7 +18,7 @@ from rapport_processors.mail.addresses import (
     untagged,
 )
 from rapport_processors.mail.dates import parse_date
-from rapport_processors.mail.headers import decode_text, readable
+from rapport_processors.mail.headers import decode_text, readable, split_headers
 from rapport_processors.mail.messages import group
 from rapport_processors.mail.parse import parse_mail
 from rapport_processors.mail.subjects import base_subject
@@ -72,7 +72,7 @@ def test_a_mail_in_fields_says_the_same(block: bytes, folder: str) -> None:
         return
     in_fields = structured(fields)
     said = in_fields["structured"]
-    assume(in_fields["headers"] or (said and any(said.values())))
+    assume(any(split_headers(in_fields["headers"]).values()) or (said and any(said.values())))
     assert parse_mail(in_fields) == parsed
 
 

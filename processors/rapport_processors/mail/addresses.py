@@ -76,7 +76,6 @@ def _unquoted(text: str) -> str:
     return text
 
 
-@remembered(entries=1 << 13, longest=100)
 def display_name(text: str) -> str:
     """A display name that is decoded already, as `mailboxes` gives it: white space squeezed, one pair of quotes gone."""
     return _unquoted(" ".join(sound(text).split()))

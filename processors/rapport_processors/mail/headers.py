@@ -38,6 +38,7 @@ _USED = frozenset((*_ADDRESS_FIELDS, *_ID_FIELDS, *_SINGLE_FIELDS))
 _JOINTS = dict.fromkeys(_ADDRESS_FIELDS, ", ") | dict.fromkeys(_ID_FIELDS, " ")
 
 
+_BLANKS = " \t\v\f"  # no more: a byte of a raw letter may look like other white space
 _FOLDS = ("", " ", "\t")
 _LINE_ENDS = re.compile(r"\r*\n|\r+")
 
@@ -109,7 +110,7 @@ def _fields(lines: list[str]) -> Headers:
             continue
         last = name = _NAMES[spelling]
         if name:
-            value = value.strip()
+            value = value.strip(_BLANKS)
             if name not in fields:
                 fields[name] = value
             elif value:
@@ -133,7 +134,8 @@ def _repeat(fields: Headers, more: dict[str, list[str]], name: str, value: str) 
 
 def as_header(text: str) -> str:
     """A text as it would stand in a header, raw: one character per byte of its UTF-8."""
-    return sound(text).encode().decode("latin-1")
+    text = sound(text)
+    return text if text.isascii() else text.encode().decode("latin-1")
 
 
 def _charset_hint(content_type: str) -> str:

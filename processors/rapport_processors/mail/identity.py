@@ -47,12 +47,12 @@ def author(headers: Headers, named: Named) -> Author:
     if "list-id" not in headers and "list-post" not in headers:
         return Author(address, name)
     post, list_id = headers.get("list-post", ""), headers.get("list-id", "")
-    if not (_VIA in f"{name} " or _is_list(address, post, list_id)):
+    if not (_VIA in name or name.endswith(_VIA.rstrip()) or _is_list(address, post, list_id)):
         return Author(address, name)
-    for others in (mailboxes(headers.get("x-original-from", "")), named.get("reply_to", ())):
-        for other_name, other in others:
-            if other != address and not _is_list(other, post, list_id):
-                return Author(other, other_name or name.partition(_VIA)[0].strip("' "), rewritten=True)
+    original = mailboxes(headers["x-original-from"]) if "x-original-from" in headers else ()
+    for other_name, other in (*original, *named.get("reply_to", ())):
+        if other != address and not _is_list(other, post, list_id):
+            return Author(other, other_name or name.partition(_VIA)[0].strip("' "), rewritten=True)
     return Author("", "", rewritten=True)
 
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from rapport_core.errors import PoisonError
 from rapport_processors.mail.classes import mail_class
 from rapport_processors.mail.dates import parse_date, readable_time
-from rapport_processors.mail.headers import Headers, as_header, decode_text, sound, split_headers
-from rapport_processors.mail.identity import author, fallback_id
+from rapport_processors.mail.headers import Headers, as_header, sound, split_headers
+from rapport_processors.mail.identity import Author, author, fallback_id
 from rapport_processors.mail.people import (
     Named,
     addresses_that_are_no_ids,
@@ -17,7 +17,7 @@ from rapport_processors.mail.people import (
     people,
 )
 from rapport_processors.mail.references import links
-from rapport_processors.mail.subjects import base_and_prefix
+from rapport_processors.mail.subjects import Subject, subject_of_field, subject_of_header
 from rapport_schemas.records import MailFields, MailStructure, MessageContent
 
 
@@ -42,37 +42,22 @@ class ParsedMail(NamedTuple):
     conversation_arms: bool
 
 
-class _Said(NamedTuple):
-    """What a mail says, whichever way the provider has it: all in headers, or part of it in fields."""
-
-    headers: Headers
-    named: Named
-    subject: str
-    date: int | None
-    invitation: bool
-
-
 def parse_mail(fields: MailFields) -> ParsedMail:
     """Reads one mail. Pure; any bytes are readable as long as there is one header field, or one of the provider's.
 
     Raises:
         PoisonError: there is nothing at all to read.
     """
-    structure = fields["structured"]
+    structure, labels, conversation = fields["structured"], fields["labels"], fields["conversation"]
     headers = split_headers(fields["headers"])
-    said = _in_headers(headers) if structure is None else _in_fields(structure, headers)
     if not any(headers.values()) and not (structure and any(structure.values())):
         raise PoisonError("no_headers", "The mail has no header field that can be read.")
-    named = said.named
+    named, subject, date = _in_headers(headers) if structure is None else _in_fields(structure, headers)
     writer = author(headers, named)
-    if writer.rewritten:  # where a list put itself the author stands, or nobody
-        named = {**named, "from": [(writer.name, writer.address)] if writer.address else []}
-    everybody = people(named)
-    base_subject, prefixed = base_and_prefix(said.subject)
-    ids = links(headers, lambda: addresses_that_are_no_ids(said.named))
-    fallback = "" if ids.own else fallback_id(writer.address, said.date, base_subject, everybody)
+    everybody = people(_with_author(named, writer) if writer.rewritten else named)
+    ids = links(headers, lambda: addresses_that_are_no_ids(named))
+    fallback = "" if ids.own else fallback_id(writer.address, date, subject.base, everybody)
     own = ids.own or fallback
-    labels, conversation = fields["labels"], fields["conversation"]
     sent = fields["folder"] == "sent" or "SENT" in labels
     message: MessageContent = {
         "message_id": ids.own,
@@ -81,7 +66,7 @@ def parse_mail(fields: MailFields) -> ParsedMail:
         "author": writer.address,
         "author_name": writer.name,
         "author_hidden": writer.hidden,
-        "date": said.date,
+        "date": date,
         "provider_time": fields["provider_time"],
         "mail_class": mail_class(
             headers,
@@ -89,40 +74,43 @@ def parse_mail(fields: MailFields) -> ParsedMail:
             labels,
             sent=sent,
             writer=writer,
-            subject=said.subject,
+            subject=subject.text,
             people=everybody,
-            invitation=said.invitation,
+            invitation=structure is not None and structure["invitation"],
         ),
         "sent": sent,
-        "subject": said.subject,
-        "base_subject": base_subject,
+        "subject": subject.text,
+        "base_subject": subject.base,
         "preview": sound(fields["preview"]),
         "people": everybody,
     }
     return ParsedMail(
-        message=message,
-        links=ids.all_ids(own),
-        thread_id=ids.parent or own,
-        conversation_key=f"{conversation}\0{base_subject}" if conversation else None,
-        conversation_arms=bool(conversation) and prefixed and not ids.parent,
+        message,
+        ids.all_ids(own),
+        ids.parent or own,
+        f"{conversation}\0{subject.base}" if conversation else None,
+        bool(conversation) and subject.prefixed and not ids.parent,
     )
 
 
-def _in_headers(headers: Headers) -> _Said:
-    subject, date = decode_text(headers.get("subject", "")), parse_date(headers.get("date", ""))
-    return _Said(headers, named_in_headers(headers), subject, date, invitation=False)
+def _in_headers(headers: Headers) -> tuple[Named, Subject, int | None]:
+    """Who is named, the subject and the date, all from headers."""
+    subject, date = headers.get("subject", ""), headers.get("date", "")
+    return named_in_headers(headers), subject_of_header(subject), parse_date(date)
 
 
-def _in_fields(structure: MailStructure, headers: Headers) -> _Said:
-    """What the provider says in fields counts; what it leaves out may still stand in a header."""
+def _in_fields(structure: MailStructure, headers: Headers) -> tuple[Named, Subject, int | None]:
+    """The same from a provider's fields, and the id for the headers; what they leave out may still stand in a header."""
     if structure["message_id"]:
         headers["message-id"] = as_header(structure["message_id"])
-    subject = " ".join(sound(structure["subject"]).split())
+    named, subject = named_in_fields(structure["people"], headers), subject_of_field(structure["subject"])
     date = readable_time(structure["sent"])
-    return _Said(
-        headers,
-        named_in_fields(structure["people"], headers),
-        subject or decode_text(headers.get("subject", "")),
-        parse_date(headers.get("date", "")) if date is None else date,
-        structure["invitation"],
-    )
+    if date is None or not subject.text:
+        _, in_header, header_date = _in_headers(headers)
+        return named, subject if subject.text else in_header, header_date if date is None else date
+    return named, subject, date
+
+
+def _with_author(named: Named, writer: Author) -> Named:
+    """Where a list put itself into `From` the author stands, or nobody."""
+    return {**named, "from": [(writer.name, writer.address)] if writer.address else []}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from rapport_processors.mail.addresses import Mailbox, comparable, display_name, mailboxes
 from rapport_processors.mail.headers import Headers
 from rapport_schemas.records import MailPerson, Person
 
-Named = dict[str, Sequence[Mailbox]]
+Named = Mapping[str, Sequence[Mailbox]]
 """Role → its mailboxes, the roles in this order."""
 
 _FIELDS = {
@@ -19,6 +20,7 @@ _FIELDS = {
     "cc": "cc",
     "bcc": "bcc",
 }
+_NAMING = frozenset(_FIELDS.values())
 _NO_IDS = ("from", "sender", "reply_to", "to", "cc")
 
 
@@ -29,15 +31,33 @@ def named_in_headers(headers: Headers) -> Named:
 
 def named_in_fields(said: Iterable[MailPerson], headers: Headers) -> Named:
     """Everybody whom a provider's fields name; of a role that they leave out, whom the headers name."""
-    found: dict[str, list[Mailbox]] = {role: [] for role in _FIELDS}
+    found: dict[str, list[Mailbox]] = {
+        "from": [],
+        "sender": [],
+        "reply_to": [],
+        "to": [],
+        "cc": [],
+        "bcc": [],
+    }
     for person in said:
-        address = comparable(person["address"])
-        if address is not None and person["role"] in found:
-            found[person["role"]].append((display_name(person["name"]), address))
-    if not headers.keys().isdisjoint(_FIELDS.values()):
-        in_headers = named_in_headers(headers)
-        return {role: mine or in_headers.get(role, ()) for role, mine in found.items()}
-    return dict(found)
+        name, address, role = person["name"], person["address"], person["role"]
+        short = len(name) + len(address) <= _LONGEST
+        mailbox = _known_mailbox(name, address) if short else _mailbox(name, address)
+        if mailbox is not None and role in found:
+            found[role].append(mailbox)
+    if _NAMING.isdisjoint(headers):
+        return found
+    in_headers = named_in_headers(headers)
+    return {role: mine or in_headers.get(role, ()) for role, mine in found.items()}
+
+
+def _mailbox(name: str, address: str) -> Mailbox | None:
+    form = comparable(address)
+    return None if form is None else (display_name(name), form)
+
+
+_known_mailbox = lru_cache(maxsize=1 << 14)(_mailbox)
+_LONGEST = 200  # characters that are remembered
 
 
 def people(named: Named) -> list[Person]:

@@ -13,6 +13,7 @@ SHORTEST_WITHOUT_AT = 16
 
 _MICROSOFT = "x-microsoft-original-message-id"
 _GOOGLE = "x-google-original-message-id"
+_FOLDING = re.compile(r"[ \t\r\n\v\f]+")
 _BRACKETED = re.compile(r"<(<[^<>]*>|[^<>]*)>")
 
 
@@ -59,8 +60,8 @@ def links(headers: Headers, addresses: Callable[[], frozenset[str]]) -> Links:
     in_reply_to = _tokens(headers.get("in-reply-to", ""))
     if references or in_reply_to:
         known = addresses()
-        references = [token for token in references if _is_id(token, known)]
-        in_reply_to = [token for token in in_reply_to if _is_id(token, known)]
+        references = _ids(references, known)
+        in_reply_to = _ids(in_reply_to, known)
     return Links(header, own, replaced, tuple(references), tuple(in_reply_to))
 
 
@@ -74,9 +75,10 @@ def _own(headers: Headers, present: str) -> tuple[str, tuple[str, ...]]:
 
 def identifier(value: str) -> str:
     """A Message-ID as the opaque string it is: without folding space and one pair of angle brackets."""
-    simple = _bracketed_ids(value)
-    if len(simple) == 1:
-        return simple[0]
+    last = len(value) - 1
+    simple = value.rfind("<") == 0 and value.find(">") == last and value.isascii() and len(value.split()) == 1
+    if simple:  # as nearly all are
+        return value[1:last]
     match = _BRACKETED.search(value)
     return _opaque(match[1] if match is not None else value)
 
@@ -94,9 +96,9 @@ def _bracketed_ids(value: str) -> list[str]:
 
 def _opaque(token: str) -> str:
     """An id without white space; its bytes read as UTF-8 where they are that, so that the id can be shown."""
-    token = "".join(token.split())
     if token.isascii():
-        return token
+        return "".join(token.split())
+    token = _FOLDING.sub("", token)  # no more than that: other white space may be a byte of a letter
     try:
         return token.encode("latin-1").decode("utf-8")
     except UnicodeError:
@@ -120,7 +122,9 @@ def _tokens(value: str) -> list[str]:
     return [_opaque(word)] if "@" in word[1:-1] else []
 
 
-def _is_id(token: str, addresses: frozenset[str]) -> bool:
-    if "@" not in token:
-        return len(token) >= SHORTEST_WITHOUT_AT
-    return token.lower() not in addresses
+def _ids(tokens: list[str], addresses: frozenset[str]) -> list[str]:
+    return [
+        token
+        for token in tokens
+        if (token.lower() not in addresses if "@" in token else len(token) >= SHORTEST_WITHOUT_AT)
+    ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import NamedTuple
 
+from rapport_processors.mail.headers import decode_text, sound
 from rapport_processors.mail.memory import remembered
 
 _REPLY = (
@@ -54,6 +56,28 @@ _TRAILER = "(fwd)"
 _LONGEST = 2000  # characters that are compared
 
 
+class Subject(NamedTuple):
+    """A subject as people read it, what of it is compared, and whether a reply or forward prefix stood in front."""
+
+    text: str
+    base: str
+    prefixed: bool
+
+
+@remembered(entries=1 << 13, longest=200)
+def subject_of_header(value: str) -> Subject:
+    """Of a readable header value."""
+    text = decode_text(value)
+    return Subject(text, *_stripped(text))
+
+
+@remembered(entries=1 << 13, longest=200)
+def subject_of_field(value: str) -> Subject:
+    """Of a provider's field, which is decoded already."""
+    text = " ".join(sound(value).split())
+    return Subject(text, *_stripped(text))
+
+
 def base_subject(subject: str) -> str:
     """The subject without reply and forward prefixes in any language, leading bracketed tags, white space and case.
 
@@ -67,12 +91,6 @@ def has_reply_prefix(subject: str) -> bool:
     return _stripped(subject)[1]
 
 
-def base_and_prefix(subject: str) -> tuple[str, bool]:
-    """`base_subject` and `has_reply_prefix` in one pass."""
-    return _stripped(subject)
-
-
-@remembered(entries=1 << 13, longest=200)
 def _stripped(subject: str) -> tuple[str, bool]:
     text = _letters(subject[:_LONGEST])
     prefixed = False

@@ -57,6 +57,12 @@ def test_an_address_on_an_unindented_line_goes_on_with_its_list() -> None:
     assert split_headers(b"To: a@b,\nc@d\nSubject: s\ne@f") == {"to": "a@b, c@d", "subject": "s"}
 
 
+def test_raw_letters_keep_all_their_bytes() -> None:
+    """The second byte of some looks like white space."""
+    headers = split_headers("From: a@b\nSubject:  voil\u00e0\nX-Original-From: \u00c5\n".encode())
+    assert (headers["subject"], headers["x-original-from"]) == ("voil\u00e0", "\u00c5")
+
+
 def test_nothing_readable_is_an_empty_block() -> None:
     """Bytes without a field give no fields."""
     assert split_headers(b"\xff\x00\x01 no field here") == {}

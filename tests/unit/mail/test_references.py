@@ -91,5 +91,5 @@ def test_an_original_id_replaces_the_providers_own(provider: str) -> None:
 
 def test_8_bit_ids_can_be_shown() -> None:
     """UTF-8 is read as such, other bytes: a foreign byte as Latin-1."""
-    headers = split_headers(b"References: <\xc3\xa9@x> <\xe9@x>")
-    assert links(headers, frozenset).references == ("é@x", "é@x")
+    headers = split_headers(b"References: <\xc3\xa9@x> <\xe9@x> <\xc3\xa0\n @x>")
+    assert links(headers, frozenset).references == ("é@x", "é@x", "à@x")

@@ -94,6 +94,18 @@ class Consumer(driver.Consumer):
         """The offset this worker knows to be committed."""
         return self._committed_offset[tp]
 
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109
+        """Faust hands out each record so, beside a wait for the end of the flow: four tasks for every record.
+
+        `_getmany` asks for no more than queues can take, so while records flow handing one out waits for nothing.
+        """
+        handing_out, *others = coros
+        if asyncio.iscoroutine(handing_out) and others and timeout is None and self._flows():
+            for other in others:
+                other.close()
+            return await handing_out
+        return await super().wait_first(*coros, timeout=timeout)
+
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
         """Asks each topic for no more than its agent's queue can take.
 
@@ -107,6 +119,10 @@ class Consumer(driver.Consumer):
             return {}
         wait_s = timeout if len(wanted) == len(rooms) else NO_ROOM_WAIT_S
         return await self._thread.fetch(wanted, wait_s)
+
+    def _flows(self) -> bool:
+        """Whether records may be handed out, as they may not while partitions change owners."""
+        return bool(self.flow_active and self.app.flow_control.is_active())
 
     def _rooms(self, active: set[TP]) -> list[tuple[set[TP], int]]:
         """The active partitions by topic, with the number of records that topic may be asked for."""

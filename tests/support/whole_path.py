@@ -37,6 +37,7 @@ COMPANY = [
 _FROM = b"From MAILER-DAEMON Thu Jan  1 00:00:00 1970\n"
 _QUOTED = re.compile(rb"(?m)^(>*From )")
 _PARTITIONS = 2
+_CALENDAR = "calendar-"
 Found = tuple[Item, ItemBody]
 
 
@@ -67,7 +68,7 @@ class WholePath:
 
     def calendar(self, path: Path, window: Window = YEAR) -> str:
         """Ingests a calendar as the command does; returns what the command would end with, empty when nothing is wrong."""
-        owner = Owner(TENANT, f"calendar-{path.name}", MEMBER, "archive")
+        owner = Owner(TENANT, f"{_CALENDAR}{path.name}", MEMBER, "archive")
         ledger = self.log.ledger(owner.tenant, owner.connection)
         link = self.log.link(MemoryProducer(self.log))
         try:
@@ -122,6 +123,15 @@ class WholePath:
                 for index, change in enumerate(self.log.opened(page)):
                     if change["mail"] is not None or change["event"] is not None:
                         yield f"{name}:{partition}:{record.offset}:{index}", change
+
+    def uids(self) -> set[tuple[str, str]]:
+        """The name of the file and the UID of every event that was published."""
+        return {
+            (page["connection"].removeprefix(_CALENDAR), change["event"]["uid"])
+            for page in self.log.pages()
+            for change in self.log.opened(page)
+            if change["event"] is not None
+        }
 
     def lost(self) -> list[str]:
         """What was published and is neither in an item nor named by a dead letter; always empty, or something is wrong."""

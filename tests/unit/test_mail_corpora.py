@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from functools import cache
 
@@ -12,6 +13,7 @@ from rapport_processors.mail.messages import group
 from rapport_processors.mail.parse import ParsedMail, parse_mail
 from rapport_producers.archive.mail import mail_text
 from rapport_schemas.records import Copy
+from structured_mail import structured
 
 
 class UnionFind:
@@ -116,6 +118,15 @@ def test_what_the_connector_holds_says_the_same_class() -> None:
     for name, mail in whole_mails("bounces", "*.txt"):
         read = parse_mail(mail_text(mail).fields(len(mail))).message
         assert read["mail_class"] == NO_REPORTS.get(name, "bounce"), name
+
+
+def test_a_report_is_known_without_return_path_and_mime_tree() -> None:
+    """A provider that says mail in fields may show neither."""
+    for name, mail in whole_mails("bounces", "*.txt"):
+        said = structured(mail_text(mail).fields(len(mail)))
+        said["headers"] = re.sub(rb"(?im)^return-path:.*(?:\n[ \t].*)*\n?", b"", said["headers"])
+        said["mime"] = []
+        assert parse_mail(said).message["mail_class"] == NO_REPORTS.get(name, "bounce"), name
 
 
 def test_of_the_tricky_mails_only_the_delivery_reports_are_bounces() -> None:

@@ -141,10 +141,11 @@ class Event:
         self.version = Version(self._number() or 0, self._updated() or 0, order)
         self._message_cancels = self._cancelled = method == "CANCEL"
 
-    @property
+    @cached_property
     def repeats(self) -> bool:
-        """Whether it is the master of a series."""
-        return bool(self.rules or self._properties.all("RDATE"))
+        """Whether it is the master of a series. An RDATE in which no time can be read makes none."""
+        written = (text for one in self._properties.all("RDATE") for text in one.value.split(","))
+        return bool(self.rules) or any(_readable(text.partition("/")[0]) is not None for text in written)
 
     @property
     def cancels_all(self) -> bool:

@@ -41,9 +41,11 @@ class Properties:
                 self._by_name.setdefault(found.name, []).append(found)
 
     def first(self, name: str) -> Property | None:
-        """The first of this name."""
+        """The first of this name that is not empty, so that an empty line hides nothing; else the first."""
         found = self._by_name.get(name)
-        return found[0] if found else None
+        if not found:
+            return None
+        return next((one for one in found if one.value.strip()), found[0])
 
     def all(self, name: str) -> list[Property]:
         """All of this name."""

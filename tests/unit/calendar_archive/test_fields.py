@@ -181,3 +181,41 @@ def test_an_event_with_more_people_than_fit_keeps_them_without_names(tmp_path: P
         found = said(tmp_path, calendar(AT + people))
         assert {one["name"] for event in found.events() for one in event["attendees"]} == names
         assert found.reasons() == reasons
+
+
+@pytest.mark.parametrize(
+    ("empty", "line"),
+    [
+        ("UID:", "UID:abc@example.com"),
+        ("UID;X-A=b: ", "UID:abc@example.com"),
+        ("DTSTART:", "DTSTART:20260601T080000Z"),
+        ("SUMMARY:", "SUMMARY:Plans"),
+    ],
+)
+def test_an_empty_line_does_not_hide_the_same_property_behind_it(
+    tmp_path: Path, empty: str, line: str
+) -> None:
+    """As in mail: of a property that may stand only once the first that says something counts."""
+    whole = {"UID": "UID:abc@example.com", "DTSTART": AT.strip(), "SUMMARY": "SUMMARY:Plans"}
+    name = line.partition(":")[0]
+    lines = "\n".join(f"{empty}\n{line}" if key == name else value for key, value in whole.items())
+    event = said(tmp_path, calendar(lines)).event()
+    assert (event["uid"], event["start"], event["title"]) == (
+        "abc@example.com",
+        "2026-06-01T08:00:00Z",
+        "Plans",
+    )
+
+
+@pytest.mark.parametrize("rdate", ["RDATE:", "RDATE;VALUE=DATE: ", "RDATE:,,", "RDATE:soon"])
+def test_an_rdate_without_a_time_makes_no_series(tmp_path: Path, rdate: str) -> None:
+    """A single event comes whatever its time is; one outside of the window would else be nowhere."""
+    found = said(tmp_path, calendar(f"UID:abc\nDTSTART:20200601T080000Z\n{rdate}"))
+    assert (found.event()["series"], found.starts()) == ("", ["2020-06-01T08:00:00Z"])
+
+
+def test_an_rdate_in_an_unknown_zone_is_a_dead_letter_of_its_series(tmp_path: Path) -> None:
+    """And of nothing else: the run goes on."""
+    found = said(tmp_path, calendar(f"{AT}RDATE;TZID=Mars/Olympus:20260701T080000", AT))
+    assert found.reasons() == ["unknown_timezone"]
+    assert [event["uid"] for event in found.events()] == ["u1"]

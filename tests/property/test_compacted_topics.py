@@ -14,7 +14,7 @@ from memory_pipeline import NOW_MS, MemoryPipeline, mail
 from rapport.collected import Collected
 from rapport_processors.outbox import OutRecord
 from rapport_processors.records import InRecord
-from rapport_processors.weave import WeaveStage
+from rapport_processors.state import StateBatch
 from rapport_schemas.records import MailFields
 from rapport_schemas.topics import ITEMS, THREAD_ALIAS, Lane, Topic, composite_key
 from rapport_sinks.clickhouse.batch import Fence, Opened, Partition, Record, opened, read
@@ -27,19 +27,23 @@ specs = st.lists(st.tuples(ids, st.lists(ids, max_size=2), st.integers(0, 3)), m
 
 
 class _Sleepers:
-    """Weave, remembering what each batch wanted to publish: one of them may come out at any time after it was lost."""
+    """Weave, remembering what each batch wanted to publish: that of a lost one may come out at any time after it."""
 
-    def __init__(self, stage: WeaveStage) -> None:
-        self._stage, self._last = stage, (0, list[OutRecord]())
+    def __init__(self, pipeline: MemoryPipeline) -> None:
+        self._stage, self._committed = pipeline.weave, pipeline.committed
+        self._last: tuple[int, InRecord, list[OutRecord]] | None = None
         self.lost: list[list[OutRecord]] = []
 
-    def process(self, *given: Any, assignment: int, now_ms: int) -> list[OutRecord]:
-        """A batch; a change of the assignment means that the one before it may have been lost."""
-        before, outputs = self._last
-        if before != assignment:
-            self.lost.append([record for record in outputs if record.value is not None])
-        made = self._stage.process(*given, assignment=assignment, now_ms=now_ms)
-        self._last = (assignment, made)
+    def process(
+        self, state: StateBatch, lane: Lane, records: list[InRecord], *, assignment: int, now_ms: int
+    ) -> list[OutRecord]:
+        """A batch. The one before it was lost if it was another assignment's and nobody committed it."""
+        if self._last is not None:
+            before, first, outputs = self._last
+            if before != assignment and self._committed[first.topic, first.partition] <= first.offset:
+                self.lost.append([record for record in outputs if record.value is not None])
+        made = self._stage.process(state, lane, records, assignment=assignment, now_ms=now_ms)
+        self._last = (assignment, records[0], made)
         return made
 
 
@@ -54,7 +58,7 @@ def _fields(spec: Spec) -> MailFields:
 def _run(specs: list[Spec], seed: int, crash_rate: float) -> MemoryPipeline:
     """Every mail once, in an order and in lanes of the seed's choice; lost batches come out late, once each."""
     pipeline = MemoryPipeline(partitions=2, seed=seed, crash_rate=crash_rate, keys=KEYS)
-    sleepers = _Sleepers(pipeline.weave)
+    sleepers = _Sleepers(pipeline)
     pipeline.weave = sleepers  # type: ignore[assignment]
     chance = random.Random(seed)
     for index in chance.sample(range(len(specs)), len(specs)):

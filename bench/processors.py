@@ -45,7 +45,7 @@ from speed.kafka_cases import (
 )
 from speed.letters import letters
 from speed.pages import Copy, Form, Sealer, bodies, copies_of, shuffled
-from speed.stack import Cores, Stack, running_stack
+from speed.stack import Cores, Stack, on_core, running_stack
 
 RESULTS: Final = Path(__file__).parent / "results" / "processors.txt"
 SECTIONS: Final = ("pages", "beside", "workers", "recovery", "overtaking")
@@ -87,6 +87,13 @@ class Bench:
                 started = time.monotonic()
                 getattr(self, f"measure_{name}")()
                 print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
+                self._keep()
+
+    def _keep(self) -> None:
+        """The report so far: a run that is broken off leaves what it has measured."""
+        if self.options.write:
+            RESULTS.parent.mkdir(exist_ok=True)
+            RESULTS.write_text(report(self), encoding="utf-8")
 
     @property
     def wrong(self) -> list[str]:
@@ -289,6 +296,7 @@ def main() -> None:
         return
     started = time.monotonic()
     with (
+        on_core(cores.other),
         tempfile.TemporaryDirectory(prefix="rapport-bench-") as folder,
         running_stack(Path(folder), cores) as stack,
     ):
@@ -296,9 +304,6 @@ def main() -> None:
         bench.run()
     text = report(bench)
     print(f"\n{text}\n{time.monotonic() - started:,.0f} s in all")
-    if options.write:
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(text, encoding="utf-8")
     if bench.wrong:
         sys.exit("\n".join(bench.wrong))
 
@@ -315,13 +320,20 @@ def _in_memory(options: argparse.Namespace) -> None:
         sys.exit("\n".join(wrong))
 
 
+def _sections(text: str) -> list[str]:
+    wanted = text.split(",")
+    if unknown := set(wanted) - {*SECTIONS, PROFILE}:
+        raise argparse.ArgumentTypeError(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
+    return wanted
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--messages", type=int, default=30_000)
     parser.add_argument("--backfill", type=int, default=BACKFILL, help="messages that live pages overtake")
-    parser.add_argument("--sections", type=lambda text: text.split(","), default=list(SECTIONS))
+    parser.add_argument("--sections", type=_sections, default=list(SECTIONS))
     parser.add_argument("--full", action="store_true", help="more than a million in all")
     parser.add_argument(
         "--no-write", dest="write", action="store_false", help="leave the results as they are"

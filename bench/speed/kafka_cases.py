@@ -23,10 +23,10 @@ from rapport_schemas import topics
 from rapport_schemas.records import Item, Page, PageBody
 from rapport_schemas.sealing import unseal
 from rapport_schemas.topics import MAIL_RAW, PARTITIONS, Lane
-from rapport_schemas.wire import Wire, decode_body
+from rapport_schemas.wire import decode_body
 from speed.letters import letters
 from speed.pages import Body, Form, RawPage, Sealer, bodies, copies_of
-from speed.stack import Running, Stack, members, wait_until
+from speed.stack import Running, Stack, members, on_core, wait_until
 
 _PLAIN: Final = Path(__file__).with_name("plain.py")
 _MEGABYTE: Final = 1 << 20
@@ -168,7 +168,6 @@ def plain_figure(stack: Stack, name: str, variant: str, source: str, what: Input
         "RAPPORT_CLICKHOUSE": stack.endpoints.clickhouse,
     }
     command = [sys.executable, str(_PLAIN), json.dumps(plan)]
-    environment["PYTHONPATH"] = ":".join([str(_PLAIN.parents[1]), *sys.path[1:]])
     with stack.program(group, command, environment) as program:
         told = _told_at_the_end(program, records)
     broker = stack.sampler.cpu("broker", told["first"], told["last"])
@@ -196,32 +195,35 @@ def _told_at_the_end(program: Running, records: int) -> dict[str, Any]:
 
 def librdkafka_figure(stack: Stack, name: str, source: str, copies: int, *, opened: bool) -> Figure:
     """In this process, on the worker's core: consume and decode pages; with `opened`, what is sealed in them, too."""
-    wire, keys = Wire(), stack.store.keys
-    client: Consumer = consumer(stack.endpoints, f"bench-reader-{opened}")
     ends = stack.ends(source)
-    client.assign([TopicPartition(source, number, 0) for number in range(PARTITIONS)])
-    left = sum(ends.values())
-    found = 0
-    cpu = begun = 0.0
-    while left:
-        messages = client.consume(500, 0.05)
-        if messages and not begun:
-            begun, cpu = time.time(), time.process_time()
-        for message in messages:
-            page: Page = wire.decode("page", message.value())
-            if opened:
-                key = keys.page_key(page["key_id"])
-                assert key is not None
-                purpose = context("page", page["tenant"], page["connection"])
-                body: PageBody = decode_body("page_body", unseal(key, page["sealed"], purpose))
-                found += len(body["changes"])
-            else:
-                found += page["count"]
-        left -= len(messages)
-    ended, spent = time.time(), time.process_time() - cpu
-    client.close()
+    with on_core(stack.cores.worker):
+        client: Consumer = consumer(stack.endpoints, f"bench-reader-{opened}")
+        client.assign([TopicPartition(source, number, 0) for number in range(PARTITIONS)])
+        found = 0
+        left = sum(ends.values())
+        cpu = begun = 0.0
+        while left:
+            messages = client.consume(500, 0.05)
+            if messages and not begun:
+                begun, cpu = time.time(), time.process_time()
+            found += sum(_decoded(stack, message.value(), opened=opened) for message in messages)
+            left -= len(messages)
+        ended, spent = time.time(), time.process_time() - cpu
+        client.close()
     wrong = "" if found == copies else f"{found:,} messages instead of {copies:,}"
     return Figure(name, copies, ended - begun, spent, stack.sampler.cpu("broker", begun, ended), 0, wrong)
+
+
+def _decoded(stack: Stack, value: bytes | None, *, opened: bool) -> int:
+    """How many messages a page has, by what it says or by what is in it."""
+    page: Page = stack.wire.decode("page", value)
+    if not opened:
+        return page["count"]
+    key = stack.store.keys.page_key(page["key_id"])
+    assert key is not None
+    purpose = context("page", page["tenant"], page["connection"])
+    body: PageBody = decode_body("page_body", unseal(key, page["sealed"], purpose))
+    return len(body["changes"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -346,17 +346,23 @@ def members(stack: Stack) -> int:
     return sum(1 for one in found.members if one.assignment and one.assignment.topic_partitions)
 
 
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """What this thread does and starts inside is on that core."""
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
+
+
 def _started(
     command: Sequence[str], environment: dict[str, str], log: Path, core: int
 ) -> subprocess.Popen[bytes]:
     """A process that is on its core from the first instruction on, with all its threads."""
-    own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        with log.open("wb") as output:
-            return subprocess.Popen([*command], env=environment, stdout=output, stderr=output)
-    finally:
-        os.sched_setaffinity(0, own)
+    with on_core(core), log.open("wb") as output:
+        return subprocess.Popen([*command], env=environment, stdout=output, stderr=output)
 
 
 def _bare_environment() -> dict[str, str]:

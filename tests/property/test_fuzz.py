@@ -32,8 +32,9 @@ MAILS, CALENDARS = 40, 10
 """Mutated inputs of one seed: mails in one mbox, on few pages; calendars in files of their own."""
 
 NEIGHBOURS = 5
-SECONDS = 2.0
-"""Processor time of one input. No measurement, but what tells a search without end from work."""
+SECONDS = 10.0
+"""Processor time of all inputs of one seed, which take a tenth of a second. No measurement, but what tells a search
+without end from work; the longest known is 1.7 s, a rule that repeats every second and is followed until it is too much."""
 
 SPRING = window("2026-02-01", "2026-04-01")
 
@@ -99,7 +100,7 @@ def neighbour_calendar(name: str, more: bytes = b"") -> bytes:
 
 
 @contextmanager
-def _seed(kind: str, seed: int, inputs: int) -> Iterator[None]:
+def _seed(kind: str, seed: int) -> Iterator[None]:
     """Names the seed in whatever goes wrong, and bounds the processor time."""
     begun = time.process_time()
     try:
@@ -108,7 +109,7 @@ def _seed(kind: str, seed: int, inputs: int) -> Iterator[None]:
         error.add_note(f"fuzz: {kind} of seed {seed}")
         raise
     spent = time.process_time() - begun
-    assert spent < SECONDS * (1 + inputs / 10), f"{kind} of seed {seed} took {spent:.1f} s"
+    assert spent < SECONDS, f"{kind} of seed {seed} took {spent:.1f} s"
 
 
 def _as_it_is(found: Found) -> dict[str, Any]:
@@ -136,7 +137,7 @@ def run_mails(seed: int, folder: Path) -> None:
     """The mutated mails of one seed, with untouched ones between them."""
     rng = Random(f"mails {seed}")
     pool = corpora_mails()
-    with _seed("mails", seed, MAILS):
+    with _seed("mails", seed):
         mutants = [mutated_mail(rng, rng.choice(pool), rng.choice(pool)) for _ in range(MAILS)]
         others = [neighbour_mail(number) for number in range(NEIGHBOURS)]
         step = MAILS // NEIGHBOURS
@@ -155,7 +156,7 @@ def run_calendars(seed: int, folder: Path) -> None:
     """The mutated calendars of one seed, each between two untouched ones in one file."""
     rng = Random(f"calendars {seed}")
     pool = corpora_calendars()
-    with _seed("calendars", seed, CALENDARS * 4):
+    with _seed("calendars", seed):
         path = WholePath()
         plain: list[tuple[str, str, range]] = []
         for number in range(CALENDARS):

@@ -117,6 +117,36 @@ def test_outputs_then_changelog_then_state(counting: StageRunner) -> None:
     counting.close()
 
 
+def test_tombstones_go_out_after_the_changelog(
+    counting: StageRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was fenced off ends at the changelog, so it takes no record away."""
+    said, gone = OutRecord("out", 0, b"k2", b"v"), OutRecord("out", 0, b"k1", None)
+
+    def process(
+        _: object, state: StateBatch, __: Lane, records: list[InRecord], **___: object
+    ) -> list[OutRecord]:
+        state.put(ROWS, b"n", b"%d" % records[0].offset)
+        return [gone, said]
+
+    monkeypatch.setattr(CountingStage, "process", process)
+    outlet = RecordingOutlet()
+    asyncio.run(counting.take_over(Assignment(5, frozenset({3})), outlet, lambda: True))
+    asyncio.run(counting.handle(Lane.LIVE, [record(3, 0)], outlet))
+    assert [call[0].topic for call in outlet.calls[1:]] == ["out", WEAVE_CHANGELOG.name, "out"]
+    assert (outlet.calls[1], outlet.calls[3]) == ([said], [gone])
+
+    def fenced(*given: Any, **__: object) -> None:
+        given[-2][3].apply([], Position(given[-1][3] + 1, 6))
+
+    monkeypatch.setattr(runner_module, "recover", fenced)
+    outlet.add(WEAVE_CHANGELOG.name, 3)
+    with pytest.raises(InvariantError):
+        asyncio.run(counting.handle(Lane.LIVE, [record(3, 1)], outlet))
+    assert outlet.calls[-1][0].topic == WEAVE_CHANGELOG.name
+    counting.close()
+
+
 @pytest.mark.parametrize("failing_call", [1, 2])
 def test_a_failed_publish_leaves_the_state_as_it_was(counting: StageRunner, failing_call: int) -> None:
     """Whether outputs or changelog fail, the batch can be done again as if it had never begun."""

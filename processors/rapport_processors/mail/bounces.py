@@ -16,7 +16,7 @@ from rapport_processors.mail.memory import remembered
 from rapport_schemas.records import MimePart, Person
 
 REPORT = "multipart/report"
-_STATUS_PARTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
+STATUS_PARTS = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _STATUS_REPORT = "report-type=delivery-status"
 
 _NOBODY = re.compile(r"mailer-?daemon|mail-daemon|microsoftexchange[0-9a-f]{32}")
@@ -76,7 +76,7 @@ def is_bounce(
 
     Args:
         headers: as `split_headers` gives them.
-        parts: the mail's own parts, without those of an embedded message; at least one.
+        parts: the mail's own parts, without those of an embedded message; may be none.
         writer: its author.
         subject: decoded.
         people: everybody named in it.
@@ -102,13 +102,13 @@ def _is_report(parts: Sequence[MimePart]) -> bool:
     A report that names no kind is taken for one, because no person writes reports. Outside of a report a named
     status part is a file that a person passed on. Reports of other kinds, such as read receipts, are none.
     """
-    report = parts[0]["type"] == REPORT
+    report = bool(parts) and parts[0]["type"] == REPORT
     if report and "report-type=" not in parts[0]["parameters"]:
         return True
     for part in parts:
         if _STATUS_REPORT in part["parameters"]:
             return True
-        if part["type"] in _STATUS_PARTS and (report or not part["filename"]):
+        if part["type"] in STATUS_PARTS and (report or not part["filename"]):
             return True
     return False
 

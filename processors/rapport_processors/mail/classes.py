@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rapport_processors.mail.bounces import REPORT, is_bounce
+from rapport_processors.mail.bounces import REPORT, STATUS_PARTS, is_bounce
 from rapport_processors.mail.headers import Headers
 from rapport_processors.mail.identity import Author
 from rapport_processors.mail.memory import remembered
 from rapport_schemas.records import MimePart, Person
 
 _CALENDAR = "text/calendar"
+_TELLING = frozenset({REPORT, _CALENDAR, *STATUS_PARTS})
 _EMBEDDED = frozenset({"message/rfc822", "message/global", "text/rfc822-headers", "message/rfc822-headers"})
 _ATTACHED = "disposition=attachment"
 _EVENT_MESSAGE = "eventmessage"
-_ROBOTS = ("x-autoreply", "x-autorespond")
+_ROBOTS = frozenset({"x-autoreply", "x-autorespond"})
 _AUTO_REPLY = frozenset({"auto_reply", "auto-reply"})
 _BULK = frozenset({"bulk", "junk"})
 _FIRST_WORD = re.compile(r"[^\s;(,]+")
@@ -57,15 +58,18 @@ def mail_class(
 
 
 def _own_parts(headers: Headers, mime: Sequence[MimePart]) -> Sequence[MimePart]:
-    """The mail's own parts, up to the first embedded message; the first one as the headers declare it."""
+    """The mail's own parts, up to the first embedded message; the first one as the headers declare it.
+
+    None where no part tells anything about the class, as in nearly all mails.
+    """
     content_type = headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
+    if kind not in _TELLING and not any(part["type"] in _TELLING or part["parameters"] for part in mime):
+        return ()
     if mime and kind in {"", mime[0]["type"]}:
         parts = mime
     else:
         parts = (_declared(kind or "text/plain", content_type), *mime)
-    if len(parts) == 1:
-        return parts
     for index, part in enumerate(parts):
         if index and part["type"] in _EMBEDDED:
             return parts[:index]
@@ -74,10 +78,8 @@ def _own_parts(headers: Headers, mime: Sequence[MimePart]) -> Sequence[MimePart]
 
 def _declared(kind: str, content_type: str) -> MimePart:
     """The part that a Content-Type header declares."""
-    parameters = ""
-    if kind in {REPORT, _CALENDAR}:
-        found = _DECLARED.findall(content_type)
-        parameters = ";".join(f"{name}={value}".lower() for name, value in found)
+    found = _DECLARED.findall(content_type) if kind in {REPORT, _CALENDAR} else []
+    parameters = ";".join(f"{name}={value}".lower() for name, value in found)
     return {"type": kind, "filename": "", "parameters": parameters}
 
 
@@ -102,7 +104,7 @@ def _is_calendar_notice(parts: Sequence[MimePart]) -> bool:
 def _is_automatic(headers: Headers) -> bool:
     if "auto-submitted" in headers and _word(headers["auto-submitted"]) not in {"", "no"}:
         return True
-    if any(name in headers and headers[name].lower() != "no" for name in _ROBOTS):
+    if not _ROBOTS.isdisjoint(headers) and any(headers.get(name, "no").lower() != "no" for name in _ROBOTS):
         return True
     return "precedence" in headers and _word(headers["precedence"]) in _AUTO_REPLY
 

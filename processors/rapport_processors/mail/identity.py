@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
 from rapport_processors.mail.addresses import comparable, mailboxes
 from rapport_processors.mail.headers import Headers
-from rapport_processors.mail.memory import remembered
 from rapport_processors.mail.people import Named
 from rapport_schemas.records import Person
 
@@ -58,17 +58,22 @@ def author(headers: Headers, named: Named) -> Author:
 
 def _is_list(address: str, post: str, list_id: str) -> bool:
     """Whether an address is the list's own, by its List-Post and its List-Id (local part and domain with a dot)."""
-    if not address:
-        return False
+    short = len(address) + len(post) + len(list_id) <= _LONGEST
+    return bool(address) and (_known_list if short else _compare)(address, post, list_id)
+
+
+def _compare(address: str, post: str, list_id: str) -> bool:
     return address in _posting_addresses(post) or address.replace("@", ".") == _list_name(list_id)
 
 
-@remembered(entries=4096, longest=200)
+_known_list = lru_cache(maxsize=1 << 14)(_compare)
+_LONGEST = 400  # characters that are remembered
+
+
 def _posting_addresses(post: str) -> frozenset[str]:
     return frozenset(filter(None, (comparable(found) for found in _MAILTO.findall(post))))
 
 
-@remembered(entries=4096, longest=200)
 def _list_name(list_id: str) -> str:
     match = _LIST_ID.search(list_id)
     return (match[1] if match is not None else list_id).strip().lower()

@@ -79,7 +79,7 @@ class Bundles:
         self._partitions = partitions
         self._bundles: dict[tuple[str, int, int], _Bundle] = {}
         self._hash_keys: dict[str, bytes] = {}
-        self._claims: dict[tuple[str, int], set[Linked]] = {}
+        self._claims: dict[tuple[str, int], tuple[set[Linked], dict[int, _Bundle]]] = {}
         self._controls: list[tuple[Lane, int, DirectoryNotice | None, Mark | None]] = []
         self.cascades: set[str] = set()
 
@@ -108,13 +108,17 @@ class Bundles:
 
     def claims(self, tenant: str, gen: int, claims: Iterable[Linked]) -> None:
         """Claims, each for the shard of its id; once per batch."""
-        once = self._claims.setdefault((tenant, gen), set())
+        once, targets = self._claims.setdefault((tenant, gen), (set(), {}))
+        partitions = self._partitions
         for claim in claims:
             if claim not in once:
                 once.add(claim)
                 id_, key, arm = claim
-                target = self._target(tenant, gen, partition_of(id_, self._partitions))
-                target.room(_CLAIM_BYTES)["claims"].append({"id": id_, "key": key, "arm": arm})
+                partition = partition_of(id_, partitions)
+                rooms = targets.get(partition)
+                if rooms is None:
+                    rooms = targets[partition] = self._target(tenant, gen, partition)
+                rooms.room(_CLAIM_BYTES)["claims"].append({"id": id_, "key": key, "arm": arm})
 
     def join(self, tenant: str, gen: int, pair: KeyPair) -> None:
         """A join, for the shard of its key."""

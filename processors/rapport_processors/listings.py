@@ -72,6 +72,7 @@ class Listings:
     def __init__(self, state: StateBatch, rows: bytes, series_rows: bytes, lane: Lane) -> None:
         self._state, self._rows, self._series_rows = state, rows, series_rows
         self._open = _OPEN + lane.encode()
+        self._finished: list[Listing] | None = None
 
     def begin(self, page: Page) -> None:
         """A new one; an open one is void, and so are its words on series."""
@@ -107,11 +108,15 @@ class Listings:
             self._state.delete(self._rows, _done(one.fetch))
             self._forget_series(one.fetch)
         self._state.put(self._rows, _done(done.fetch), _encode(done))
+        self._finished = None
         return done
 
     def finished(self) -> list[Listing]:
         """The last finished listings, by fetch number."""
-        return [_decode(value) for row, value in self._state.rows(self._rows).items() if row[:1] == _DONE]
+        if self._finished is None:
+            rows = self._state.rows(self._rows).items()
+            self._finished = [_decode(value) for row, value in rows if row[:1] == _DONE]
+        return self._finished
 
     def word(self, listing: Listing, stream: bytes, holding: Holding) -> Shown | None:
         """What a finished listing says of an item that its stream showed until then; None when it says nothing."""

@@ -12,12 +12,13 @@ from typing import Any, Final, cast
 from rapport_processors import holdings
 from rapport_schemas.changes import mail_change, mail_fields
 from rapport_schemas.records import Change, Holding, MailFields
+from rapport_schemas.wire import encode_body
 
 MAIL_FIELDS: Final = frozenset(MailFields.__annotations__)
 LINKED: Final = frozenset({"headers", "structured", "conversation"})
 """The fields that say what a mail belongs to."""
 
-_MOST_WAITING = 16
+_MOST_WAITING, _WAITING_BYTES = 16, 200_000
 
 
 def names_of(change: Change) -> frozenset[str]:
@@ -77,10 +78,22 @@ def _mail_of(kept: Change | None) -> MailFields:
 
 
 def waiting(earlier: Sequence[Change], change: Change) -> list[Change]:
-    """Parts of a mail that was not yet seen whole, whose links are told when it is: with this one among them."""
-    if not LINKED & names_of(change) or change in earlier:
+    """What parts of a mail that was not yet seen whole say of its links, which are told when it is: with this one among them.
+
+    Bounded: the newest that fit.
+    """
+    linked = LINKED & names_of(change)
+    if not linked:
         return [*earlier]
-    return [*earlier, change][-_MOST_WAITING:]
+    found = mail_change(change["provider_id"], _mail_of(overlaid(None, change, linked)), sorted(linked))
+    kept: list[Change] = []
+    room = _WAITING_BYTES
+    for one in [found, *(known for known in reversed(earlier) if known != found)][:_MOST_WAITING]:
+        room -= len(encode_body("page_body", {"changes": [one]}))
+        if room < 0:
+            break
+        kept.insert(0, one)
+    return kept
 
 
 def other_versions(change: Change, taken: Change | None, kept: Sequence[Change]) -> list[Change]:

@@ -6,6 +6,7 @@ Keyed by connection: everything one connection ever said stands in one partition
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import structlog
 
@@ -55,12 +56,23 @@ class RouteStage:
         return [*batch.dead, *bundles.records()]
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """One stream of one connection: where what is said of it stands."""
+
+    space: bytes
+    connection: bytes
+    stream: bytes
+    listings: Listings
+
+
 class _RouteBatch:
     """One batch's work; dropped afterwards."""
 
     def __init__(self, wire: Wire, keys: KeyRing, state: StateBatch, bundles: Bundles, now_ms: int) -> None:
         self._wire, self._keys, self._state, self._bundles, self._now_ms = wire, keys, state, bundles, now_ms
         self._hashes: dict[str, dict[str, bytes]] = {}
+        self._places: dict[tuple[str, str, str], _Place] = {}
         self.dead: list[OutRecord] = []
 
     def take(self, record: InRecord) -> None:
@@ -80,8 +92,8 @@ class _RouteBatch:
                 source = _source(record)
                 self._bundles.mark(self._bundles.lane, {**mark, "round": 0, "source": source, "dirty": False})
             return
-        context = self._context(page, record)
-        listings = _listings(self._state, context, self._bundles.lane)
+        place = self._place(page)
+        context, listings = self._context(page, record, place), place.listings
         tenant_keys = self._keys.tenant_keys(page["tenant"])
         shelf = Shelf(self._state, context, tenant_keys, listings, self._bundles)
         if page["type"] == "changes":
@@ -95,16 +107,30 @@ class _RouteBatch:
         elif not shelf.is_purged:
             listings.begin(page) if page["type"] == "listing_begin" else shelf.end_listing()
 
-    def _context(self, page: Page, record: InRecord) -> PageContext:
-        hash_key = self._keys.tenant_keys(page["tenant"]).hash
+    def _place(self, page: Page) -> _Place:
+        tenant, connection, stream = page["tenant"], page["connection"], page["stream"]
+        found = self._places.get((tenant, connection, stream))
+        if found is None:
+            hash_key, space_ = self._keys.tenant_keys(tenant).hash, space(tenant, FIRST_GENERATION)
+            digest = keyed_hash(hash_key, "listing", connection, stream)
+            rows, series_rows = (group(space_, kind, digest) for kind in (_LISTINGS, _SHOWN_SERIES))
+            found = self._places[tenant, connection, stream] = _Place(
+                space_,
+                keyed_hash(hash_key, "connection", connection),
+                keyed_hash(hash_key, "stream", stream),
+                Listings(self._state, rows, series_rows, self._bundles.lane),
+            )
+        return found
+
+    def _context(self, page: Page, record: InRecord, place: _Place) -> PageContext:
         return PageContext(
             page=page,
             record=record,
             gen=FIRST_GENERATION,
-            space=space(page["tenant"], FIRST_GENERATION),
-            connection=keyed_hash(hash_key, "connection", page["connection"]),
-            stream=keyed_hash(hash_key, "stream", page["stream"]),
-            hash_key=hash_key,
+            space=place.space,
+            connection=place.connection,
+            stream=place.stream,
+            hash_key=self._keys.tenant_keys(page["tenant"]).hash,
             assignment=self._bundles.assignment,
             hashes=self._hashes.setdefault(page["tenant"], {}),
         )
@@ -146,13 +172,6 @@ class _RouteBatch:
             tenant=context.page["tenant"],
             connection=context.page["connection"],
         )
-
-
-def _listings(state: StateBatch, context: PageContext, lane: Lane) -> Listings:
-    page = context.page
-    digest = keyed_hash(context.hash_key, "listing", page["connection"], page["stream"])
-    rows, series_rows = (group(context.space, kind, digest) for kind in (_LISTINGS, _SHOWN_SERIES))
-    return Listings(state, rows, series_rows, lane)
 
 
 def _source(record: InRecord) -> str:

@@ -14,7 +14,7 @@ from rapport_core.keys import TenantKeys
 from rapport_processors import holdings, partials, purges
 from rapport_processors.bundles import Bundles
 from rapport_processors.copies import Content, PageContext, content_of, digest_of, key_of, series_of
-from rapport_processors.listings import Listing, Listings
+from rapport_processors.listings import Listings
 from rapport_processors.purges import Purged
 from rapport_processors.state import StateBatch, group
 from rapport_schemas.records import Change, Copy, Holding, Origin, PageBody
@@ -26,6 +26,9 @@ _HOLDINGS, _PURGES = b"h", b"p"
 _REVISION_BITS = 32
 """A copy's version is (assignment, revision). After a crash another lane's page may come first and take the revision that
 was already published for the lost batch; the new assignment number is what makes it newer."""
+
+_MOST_FIELDS_BYTES = 1_000_000
+"""A page bounds what one change brings; the parts of several add up, and a row of state has to fit a record."""
 
 _CONTENT = frozenset({"headers", "structured", "event"})
 
@@ -43,7 +46,6 @@ class Shelf:
         self._purged = purges.read(state, self._purges)
         self._fetch = context.page["fetch"]
         self._sealing = composite_key("state", context.page["tenant"])
-        self._finished: list[Listing] | None = None
 
     @property
     def is_purged(self) -> bool:
@@ -81,13 +83,11 @@ class Shelf:
     def _is_plain(self, change: Change) -> bool:
         """Whether a change shows a whole mail in a place that is collected, and no listing has anything to say of it."""
         mail = change["mail"]
-        if self._finished is None:
-            self._finished = self._listings.finished()
         return (
             mail is not None
             and change["op"] == "upsert"
             and not change["fields"]
-            and not self._finished
+            and not self._listings.finished()
             and holdings.is_collected(mail, self._context.page["stream"])
         )
 
@@ -159,7 +159,10 @@ class Shelf:
 
     def _seal(self, holding: Holding, standing: Change, waiting: Sequence[Change] = ()) -> None:
         body: PageBody = {"changes": [{**standing, "at": None, "fields": []}, *waiting]}
-        holding["fields"] = seal(self._keys.seal, encode_body("page_body", body), self._sealing)
+        plain = encode_body("page_body", body)
+        if len(plain) > _MOST_FIELDS_BYTES:
+            raise PoisonError("oversize", "the parts of a mail are together larger than a record can be")
+        holding["fields"] = seal(self._keys.seal, plain, self._sealing)
 
     def _kept(self, holding: Holding) -> list[Change]:
         """The fields as they stand, and parts that wait until the mail is whole; empty where none are kept."""
@@ -196,9 +199,7 @@ class Shelf:
             if change["op"] == "upsert":
                 series = series_of(self._context, change)
                 self._listings.shows(page, series, holdings.time_of(change))
-        if self._finished is None:
-            self._finished = self._listings.finished()
-        for listing in self._finished:
+        for listing in self._listings.finished():
             if (said := self._listings.word(listing, stream, holding)) is not None:
                 holdings.show(holding, said)
 
@@ -316,23 +317,28 @@ class Shelf:
     def _drop_unsent(self, provider_id: str, id_: bytes, revision: int) -> None:
         """Has a copy removed of which nothing is known here."""
         if id_:
-            row = keyed_hash(self._context.hash_key, "copy", key_of(self._context, provider_id))
-            self._drop(id_, row, self._version(revision))
+            self._drop(id_, self._row_of_id(provider_id), self._version(revision))
+
+    def _row_of_id(self, provider_id: str) -> bytes:
+        """Under which row the copy is kept elsewhere."""
+        return keyed_hash(self._context.hash_key, "copy", key_of(self._context, provider_id))
 
     def _forget(self, row: bytes, holding: Holding) -> Holding | None:
         """Takes back what was said of an item before the purge. Returns the rest of its holding, None where nothing is left."""
         below = self._purged.fetch
         has_rest = holding["fetch"] >= below or any(part["fetch"] >= below for part in holding["parts"])
-        kept = self._standing(holding) if has_rest or not holding["id"] else None
+        kept = self._standing(holding) if has_rest or not holding["row"] else None
         if kept is not None and not holding["id"]:  # a batch that was lost may have sent it all the same
             self._drop_unsent(kept["provider_id"], self._id_of(kept), holding["revision"])
+        provider_id = kept["provider_id"] if kept is not None else ""
         left = partials.forget(holding, kept, below)
         if left is not None and left is not kept:
             self._seal(holding, left)
         elif left is None and holding["fetch"] < 0:
             holding["fields"] = None
         if holding["id"] and not holdings.is_told(holding):
-            self._drop(holding["id"], holding["row"], self._next_version(holding))
+            copy_row = holding["row"] or self._row_of_id(provider_id)
+            self._drop(holding["id"], copy_row, self._next_version(holding))
             holding["id"], holding["row"], holding["gone"], holding["gone_at"] = b"", b"", "", None
         elif holding["id"] and left is not None and self._differs(holding):
             self._send(left, holding)

@@ -20,12 +20,19 @@ def keyed_hash(key: bytes, *parts: str) -> bytes:
     Of several parts the first says what the others are, and is one of few.
     """
     if len(parts) == 1:
-        return blake2b(parts[0].encode("utf-8", "surrogateescape"), digest_size=HASH_BYTES, key=key).digest()
+        digest = _keyed(key).copy()
+        digest.update(parts[0].encode("utf-8", "surrogateescape"))
+        return digest.digest()
     digest = _begun(key, parts[0]).copy()  # half of the cost of a short hash lies before its first byte
     for part in parts[1:]:
         data = part.encode("utf-8", "surrogateescape")
         digest.update(len(data).to_bytes(4, "big") + data)
     return digest.digest()
+
+
+@lru_cache(maxsize=1 << 12)
+def _keyed(key: bytes) -> blake2b:
+    return blake2b(digest_size=HASH_BYTES, key=key)
 
 
 @lru_cache(maxsize=1 << 12)
@@ -36,7 +43,7 @@ def _begun(key: bytes, first: str) -> blake2b:
 
 def shard_of(digest: bytes) -> int:
     """The virtual shard (0 to 1,023) of a hash."""
-    return int.from_bytes(digest[:2], "big") % SHARDS
+    return (digest[0] << 8 | digest[1]) % SHARDS
 
 
 def partition_of(digest: bytes, partitions: int) -> int:

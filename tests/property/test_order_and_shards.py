@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import permutations
 from random import Random
 from typing import Any
 
@@ -12,14 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrivals import arrivals
+from directory_entries import tenant
 from meeting_pages import assert_as_the_contract_says as assert_meetings
 from meeting_pages import day, event, gone, shown
 from meeting_pages import publish as publish_events
-from memory_pipeline import NOW_MS, MemoryPipeline
+from memory_pipeline import NOW_MS, MemoryPipeline, change_of, mail
 from naive_meetings import Said
 from naive_threads import Letter, NaiveMail
 from rapport_schemas import topics
-from rapport_schemas.records import Item, ItemBody
+from rapport_schemas.changes import still_shown
+from rapport_schemas.records import Change, Item, ItemBody
 from rapport_schemas.topics import MAIL_RAW, Lane
 from wild_mail import BOXES, Mailboxes
 
@@ -338,3 +341,43 @@ def test_many_more_cases_keep_every_rule(seed: int, other: int, partitions: int)
     check_purges(seed, other, partitions)
     check_repeat(seed, partitions)
     check_with_calendars(seed, other, partitions)
+
+
+# -- faults that these rules found ------------------------------------------------------------------------------
+
+
+def dated(subject: str, minute: int, author: str = "bob@acme.com") -> Change:
+    """A mail of one Message-ID that all of these share; its subject names its copy."""
+    lines = f"From: {author}\nSubject: {subject}\nDate: Sat, 04 Jul 2026 12:{minute}:00 +0000\n"
+    return change_of(subject, mail(f"Message-ID: <number-3@x.example>\n{lines}"))
+
+
+@pytest.mark.parametrize("order", list(permutations((1, 2, 3))))
+def test_what_a_mail_says_of_itself_comes_from_the_copy_fetched_first(order: Sequence[int]) -> None:
+    """A removal, or the same mail shown again, makes no copy a later one."""
+    pages = {
+        1: [dated("first", 10)],
+        2: [dated("second", 10)],
+        3: [change_of("first", None), still_shown("first")],
+    }
+    pipeline = MemoryPipeline(partitions=1)
+    for fetch in order:
+        pipeline.publish_changes(
+            "box", "ann", pages[fetch], provider="graph", fetch=fetch, published_at=fetch
+        )
+        pipeline.run()
+    assert [body["subject"] for _, body in live(pipeline).values()] == ["first"]
+
+
+@pytest.mark.parametrize("number", range(8))
+def test_an_old_id_leads_to_a_letter_that_has_one_of_its_copies(number: int) -> None:
+    """Not to what somebody else sent under the same Message-ID, whichever id is smaller."""
+    pipeline = MemoryPipeline(partitions=1)
+    pipeline.publish_entries([tenant("acme.com", mail_removed="drop")])
+    other = dated("other", 20, f"x{number}@kund.se")
+    moved, gone_at_last = dated("moved", 50), change_of("moved", None)
+    for fetch, change in enumerate([other, dated("moved", 10), dated("stays", 11), moved, gone_at_last]):
+        pipeline.publish_changes("box", "ann", [change], provider="graph", fetch=fetch, published_at=fetch)
+        pipeline.run()
+    assert len(live(pipeline)) == 2
+    assert_redirects(pipeline)

@@ -31,12 +31,16 @@ from naive_mail import (
 )
 from naive_matching import NaiveMatching, Outcome
 from naive_meetings import Said
+from rapport_schemas.changes import mail_fields
 from rapport_schemas.records import Change, DirectoryEntry, MailFields
 
 DAY = 86_400
 ROLES = ("From", "To", "Cc", "Bcc", "Reply-To", "Sender")
 JUNK = {"junk", "junkemail", "spam"}
-EXCLUDED = {"drafts", "trash", "deleteditems", "clutter", "outbox", *JUNK}
+EXCLUDED = {"drafts", "draft", "trash", "deleteditems", "clutter", "outbox", *JUNK}
+
+
+UNSAID: dict[str, Any] = {**mail_fields(b"")}
 
 
 # -- what the pages show ----------------------------------------------------------------------------------------
@@ -85,7 +89,7 @@ def placed(words: list[Word]) -> Iterator[Word]:
     for word in words:
         last |= {name: value for name, value in word.said.items() if name in last}
         names = {name.lower() for name in (word.stream, last["folder"], *last["labels"])}
-        yield replace(word, place=next(iter(sorted(names & EXCLUDED)), ""))
+        yield replace(word, place=next(iter([*sorted(names & JUNK), *sorted(names & EXCLUDED)]), ""))
 
 
 @dataclass
@@ -179,7 +183,7 @@ class Connection:
         return {stream: words for stream, words in found.items() if words}
 
     def copy(self, provider_id: str) -> Held | None:
-        """The copy as it is now, if it was ever collected and is not in junk: presence by stream, fields by field."""
+        """The copy as it is now, if everything of it was ever said and it is not in junk: presence by stream, fields by field."""
         streams = self.words(provider_id)
         every = sorted((w for words in streams.values() for w in words), key=lambda word: word.order)
         fields: dict[str, Any] = {}
@@ -189,19 +193,27 @@ class Connection:
         is_held = any(word.op == "upsert" and not word.place for word in newest)
         places = [word.place for word in every if word.op == "upsert"]
         is_junk = next((p in JUNK for p in reversed(places) if not p or p in JUNK), True)
-        if "headers" not in fields or (is_junk and not is_held):
+        if UNSAID.keys() - fields.keys() or (is_junk and not is_held):
             return None
         held = read(self.pages[0], provider_id, fields)
         held.is_removed = not is_held
         return held
 
     def versions(self, *, with_purged: bool) -> Iterator[Held]:
-        """Every version of every copy that was ever read."""
-        for page in self.pages:
-            for change in page.changes if with_purged or page.fetch > self.purged else ():
-                said = Word((page.fetch, 0), page.stream, change["op"], change).said
-                if "headers" in said:
-                    yield read(page, change["provider_id"], said)
+        """Every version of every copy that was ever read: what came with its headers belongs to them.
+
+        A mail of which a part was never said is not read.
+        """
+        pages = [page for page in self.pages if with_purged or page.fetch > self.purged]
+        words = [
+            (page, change["provider_id"], Word((page.fetch, 0), page.stream, change["op"], change).said)
+            for page in pages
+            for change in page.changes
+        ]
+        for page, provider_id, said in words:
+            parts = (other.keys() for _, known, other in words if known == provider_id)
+            if "headers" in said and not UNSAID.keys() - set().union(*parts):
+                yield read(page, provider_id, {**UNSAID, **said})
 
 
 # -- letters ----------------------------------------------------------------------------------------------------

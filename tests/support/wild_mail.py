@@ -24,7 +24,12 @@ from rapport_schemas.changes import (
 from rapport_schemas.records import Change, DirectoryEntry, MailFields, MailPerson, MimePart
 
 T = TypeVar("T")
-BOXES: Final = {"box-ann": ("ann", "graph"), "box-bob": ("bob", "gmail"), "old-ann": ("ann", "archive")}
+BOXES: Final = {
+    "box-ann": ("ann", "graph"),
+    "box-bob": ("bob", "gmail"),
+    "old-ann": ("ann", "archive"),
+    "home-bob": ("bob", "graph"),
+}
 PEOPLE: Final = (
     "ann@acme.com",
     "bob@acme.com",
@@ -55,7 +60,18 @@ SUBJECTS: Final = (
 )
 NO_IDS: Final = ("<yes>", "<x@kund.se>", "<users@lists.example>", "<ANN@acme.com>")
 STREAMS: Final = {"graph": ("inbox", "archive", "sent"), "gmail": ("history",), "archive": ("mbox",)}
-PARTIAL: Final = ("labels", "preview", "provider_time", "folder")
+PARTIAL: Final = ("labels", "preview", "provider_time", "folder", "mime", "size")
+LABELS: Final[tuple[list[str], ...]] = (
+    ["INBOX"],
+    ["SPAM"],
+    ["TRASH"],
+    ["DRAFT"],
+    ["SENT", "INBOX"],
+    ["Important"],
+    [],
+)
+TOGETHER: Final = ("headers", "structured", "conversation")
+"""What a partial update says all of or nothing: links come from these."""
 KNOWN: Final[list[DirectoryEntry]] = [
     entry("member", "ann", "ann@acme.com"),
     entry("member", "bob", "bob@acme.com"),
@@ -260,6 +276,8 @@ class Mailboxes:
             people, rest = self._rewritten(people, plan), [*rest, *self._list_lines()]
         if plan.references and self._chance(0.9):
             rest.append("References: " + pick([" ", "\n\t", ""]).join(plan.references))
+        elif self._chance(0.05):
+            rest.append("References:")
         if plan.in_reply_to and self._chance(0.9):
             rest.append("In-Reply-To: " + plan.in_reply_to)
         return Headers(self._written_id(plan, rest), plan.subject, date, self._ms(date), people, rest)
@@ -338,8 +356,11 @@ class Mailboxes:
             fields = self._shown(box, id_, known, stream)["mail"]
             assert fields is not None
             if provider == "gmail":
-                fields["labels"] = [self._random.choice(["INBOX", "SPAM", "TRASH", "SENT"])]
+                fields["labels"] = self._random.choice(LABELS)
             said = {*self._some(PARTIAL, 2), "labels"} - ({"folder"} if provider == "gmail" else set())
+            said |= set(TOGETHER) if self._chance(0.3) else set()
+            if provider == "gmail" and {*fields["labels"]} & {"SPAM", "TRASH", "DRAFT"}:
+                said = {"labels"}  # followed by ids only
             return mail_change(id_, fields, sorted(said))
         return still_shown(id_) if draw < 0.75 else removed(id_)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Self
 
 import psutil
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -175,6 +175,9 @@ class Stack:
         config = {"max.message.bytes": str(3 * 1024 * 1024)}
         client: AdminClient = admin(self.endpoints)
         client.create_topics([NewTopic(name, PARTITIONS, 1, config=config)])[name].result(30)
+        self.ends(
+            name
+        )  # asked until every partition has a leader: before that a producer may refuse records for it
         return name
 
     def publish(self, pages: Iterable[RawPage], topic: str | None = None) -> None:
@@ -183,7 +186,9 @@ class Stack:
         for page in pages:
             while True:
                 try:
-                    client.produce(topic or page.topic, page.value, page.key, page.partition)
+                    client.produce(
+                        topic or page.topic, page.value, page.key, page.partition, on_delivery=_delivered
+                    )
                     break
                 except BufferError:
                     client.poll(0.1)
@@ -344,6 +349,10 @@ def members(stack: Stack) -> int:
     if found.state.name != "STABLE":
         return 0
     return sum(1 for one in found.members if one.assignment and one.assignment.topic_partitions)
+
+
+def _delivered(error: KafkaError | None, _: Message) -> None:
+    assert error is None, f"a page was not taken: {error}"
 
 
 @contextmanager

@@ -26,10 +26,20 @@ class Purged:
 
     def concerns(self, holding: Holding) -> bool:
         """Whether the holding still has something from before it; only a crash leaves that."""
-        fetches = [word["fetch"] for word in holding["shown"]]
-        fetches += [part["fetch"] for part in holding["parts"]]
-        known = [holding["fetch"]] if holding["fetch"] >= 0 else []
-        return min(fetches + known, default=self.fetch) < self.fetch
+        return min(_numbers(holding), default=self.fetch) < self.fetch
+
+    def covers(self, holding: Holding) -> bool:
+        """Whether nothing of the holding is left."""
+        return max(_numbers(holding), default=-1) < self.fetch
+
+
+def _numbers(holding: Holding) -> list[int]:
+    """The fetch numbers of everything it has."""
+    found = [word["fetch"] for word in holding["shown"]]
+    found += [part["fetch"] for part in holding["parts"]]
+    if holding["fetch"] >= 0:
+        found.append(holding["fetch"])
+    return found
 
 
 NEVER: Final = Purged()

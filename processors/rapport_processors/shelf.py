@@ -295,8 +295,10 @@ class Shelf:
         row = keyed_hash(self._context.hash_key, change["provider_id"])
         holding = self._open(row)
         id_ = self._id_of(change)
-        if holding is None or not id_ or holding["id"] != id_:
+        if holding is None:
             self._drop_unsent(change["provider_id"], id_, self._purged.revision)
+        elif not id_ or holding["id"] != id_:
+            self._drop_unsent(change["provider_id"], id_, holding["revision"])
         elif self._differs(holding) and (standing := self._standing(holding)) is not None:
             self._send(standing, holding)
             self._state.put(self._rows, row, encode_body("holding", holding))
@@ -326,6 +328,10 @@ class Shelf:
     def _forget(self, row: bytes, holding: Holding) -> Holding | None:
         """Takes back what was said of an item before the purge. Returns the rest of its holding, None where nothing is left."""
         below = self._purged.fetch
+        if holding["row"] and self._purged.covers(holding):  # nearly all
+            self._drop(holding["id"], holding["row"], self._next_version(holding))
+            self._delete(row, holding)
+            return None
         has_rest = holding["fetch"] >= below or any(part["fetch"] >= below for part in holding["parts"])
         kept = self._standing(holding) if has_rest or not holding["row"] else None
         if kept is not None and not holding["id"]:  # a batch that was lost may have sent it all the same
@@ -345,9 +351,13 @@ class Shelf:
         if holding["shown"] or has_rest:
             self._state.put(self._rows, row, encode_body("holding", holding))
             return holding
-        self._state.delete(self._rows, row)
-        self._purged = Purged(below, max(self._purged.revision, holding["revision"]))
+        self._delete(row, holding)
         return None
+
+    def _delete(self, row: bytes, holding: Holding) -> None:
+        self._state.delete(self._rows, row)
+        if holding["revision"] > self._purged.revision:
+            self._purged = Purged(self._purged.fetch, holding["revision"])
 
     def _drop(self, id_: bytes, row: bytes, version: int) -> None:
         """Has a copy removed wherever it is."""

@@ -340,6 +340,19 @@ def test_a_mail_that_is_shown_again_after_a_purge_counts_again() -> None:
     assert subjects(pipeline) == ["again"]
 
 
+def test_a_late_page_below_a_purge_takes_nothing_back_that_is_said_after_it() -> None:
+    """Another mail was sent often before the purge; this one, which nobody had seen whole, is sent for the first time."""
+    pipeline = MemoryPipeline(partitions=1)
+    for fetch in (1, 2, 3):
+        say(pipeline, fetch, {**written(f"mail {fetch}"), "provider_id": "other"})
+    say(pipeline, 11, mail_change("id", mail_fields(b"", folder="trash"), ["folder"]), stream="trash")
+    pipeline.publish_purge("box", "m1", fetch=10, provider="graph", lane=BACKFILL)
+    say(pipeline, 5, written("late"))
+    say(pipeline, 12, written("shown"))
+    pipeline.run()
+    assert subjects(pipeline) == ["shown"]
+
+
 def test_a_purge_of_many_mails_makes_no_large_record() -> None:
     """One batch purges a whole mailbox; every record of it is far from the broker's limit."""
     pipeline = MemoryPipeline(partitions=2)

@@ -60,7 +60,7 @@ SUBJECTS: Final = (
 )
 NO_IDS: Final = ("<yes>", "<x@kund.se>", "<users@lists.example>", "<ANN@acme.com>")
 STREAMS: Final = {"graph": ("inbox", "archive", "sent"), "gmail": ("history",), "archive": ("mbox",)}
-PARTIAL: Final = ("labels", "preview", "provider_time", "folder", "mime", "size")
+PARTIAL: Final = ("labels", "preview", "provider_time", "folder", "size")
 LABELS: Final[tuple[list[str], ...]] = (
     ["INBOX"],
     ["SPAM"],
@@ -70,8 +70,8 @@ LABELS: Final[tuple[list[str], ...]] = (
     ["Important"],
     [],
 )
-TOGETHER: Final = ("headers", "structured", "conversation")
-"""What a partial update says all of or nothing: links come from these."""
+TOGETHER: Final = ("headers", "structured", "mime", "conversation")
+"""What a partial update says all of or nothing: class and links come from these."""
 KNOWN: Final[list[DirectoryEntry]] = [
     entry("member", "ann", "ann@acme.com"),
     entry("member", "bob", "bob@acme.com"),

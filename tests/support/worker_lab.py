@@ -147,8 +147,8 @@ class Reader:
 
     def _take(self, topic: str, partition: int, key: bytes, value: bytes | None) -> None:
         self.records += 1
+        self._last.pop((topic, partition, key), None)  # so that what is left stands in the order of offsets
         if value is None:
-            self._last.pop((topic, partition, key), None)
             return
         if self.remembers:
             self._last[topic, partition, key] = value

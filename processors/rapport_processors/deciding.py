@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from rapport_core.ids import HASH_BYTES, keyed_hash
 from rapport_core.keys import TenantKeys
 from rapport_processors.directory import TenantDirectory
-from rapport_processors.items import deletion, digest_of_deletion, item_of, possible_ids
+from rapport_processors.items import author_hash, deletion, digest_of_deletion, item_of, possible_ids
 from rapport_processors.mail.messages import group as group_messages
 from rapport_processors.matching import decide
 from rapport_processors.meetings.assemble import meeting_of
 from rapport_processors.model import Meeting, Message
 from rapport_processors.state import StateBatch, group
-from rapport_schemas.records import Copy, CopyMessage, Item, PackedCopy
+from rapport_schemas.records import Copy, Item, PackedCopy
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import composite_key
 from rapport_schemas.wire import decode_body
@@ -76,7 +76,8 @@ class _Touched:
 class _Decided:
     """What was published of the items of one id: digest, anchors, and under which assignment.
 
-    Anchors are the rows of the item's copies: by one of them a vanished item is found again in the item that took its place.
+    Anchors are the rows of the item's copies, and a hash of its author: by one of them a vanished item is found again in the
+    item that took its place.
     A row's key is the item's id and its value the rest: digest, first anchor, assignment, further anchors; the head holds an
     item's id and the rest, or nothing yet.
     """
@@ -217,8 +218,8 @@ class TenantItems:
                 self._id, self._gen, self._keys, said, decide(said, directory), self._assignment
             )
             after[item["item_id"]] = said
-            its_anchors = b"".join([anchors[copy["key"]] for copy in said.copies[:_MOST_ANCHORS]])
-            if decided.differs(item["item_id"], digest, its_anchors):
+            rows = [anchors[copy["key"]] for copy in said.copies[:_MOST_ANCHORS]]
+            if decided.differs(item["item_id"], digest, b"".join((*rows, self._author(said.author)))):
                 publish(item, decided.replaced(item["item_id"]))
         if len(copies) > 1 or touched.overtaken or decided.before or not after:
             self._say_gone([*copies.values(), *touched.overtaken], after, decided, publish)
@@ -235,38 +236,31 @@ class TenantItems:
         possible = possible_ids(self._keys, copies)
         without = sorted((possible.keys() | decided.before.keys()) - after.keys())
         holders = self._holders(after) if without else {}
-        contents = {copy["key"]: copy["message"] for copy in copies} if without else {}
+        authors = {copy["key"]: copy["message"]["author"] for copy in copies if copy["message"]}
         for gone in without:
-            anchors = decided.anchors(gone) or self._anchor(possible[gone])
+            anchors = decided.anchors(gone)
+            if not anchors:
+                key = possible[gone]
+                anchors = self._row(key) + self._author(authors.get(key, ""))
             found = (holders.get(anchors[at : at + HASH_BYTES]) for at in range(0, len(anchors), HASH_BYTES))
-            redirect = next(filter(None, found), None) or _nearest(
-                after, contents.get(possible.get(gone, ""))
-            )
+            redirect = next(filter(None, found), None) or min(after, default=None)
             if decided.differs(gone, digest_of_deletion(redirect), anchors):
                 item = deletion(self._id, self._gen, gone, redirect, self._assignment)
                 publish(item, decided.replaced(gone))
 
-    def _anchor(self, copy_key: str) -> bytes:
-        """The row of a copy."""
+    def _row(self, copy_key: str) -> bytes:
         return keyed_hash(self._keys.hash, "copy", copy_key)
 
+    def _author(self, address: str) -> bytes:
+        """Stands behind an item's other anchors: where none of its copies is found, its author's earliest item takes its place."""
+        return author_hash(self._keys.hash, address)
+
     def _holders(self, after: Mapping[str, Message | Meeting]) -> dict[bytes, str]:
-        """In which item each copy stands, by its anchor."""
-        return {self._anchor(copy["key"]): item_id for item_id, said in after.items() for copy in said.copies}
-
-
-def _nearest(after: Mapping[str, Message | Meeting], content: CopyMessage | None) -> str | None:
-    """The item that is nearest to what a copy was: the same author's, and of these the one of the nearest date; None without items."""
-    if content is None:
-        return min(after, default=None)
-    date = content["date"] or 0
-
-    def distance(item_id: str) -> tuple[bool, int, str]:
-        said = after[item_id]
-        earliest = said.earliest_ms if isinstance(said, Message) else None
-        return said.author != content["author"], abs((earliest or 0) - date), item_id
-
-    return min(after, key=distance, default=None)
+        """What is found by each anchor: the item that a copy stands in, the earliest of an author's."""
+        found = {self._row(copy["key"]): item_id for item_id, said in after.items() for copy in said.copies}
+        for item_id in sorted(after, key=lambda item_id: (after[item_id].at_ms or 0, item_id), reverse=True):
+            found[self._author(after[item_id].author)] = item_id
+        return found
 
 
 def _items_of(copies: Iterable[Copy], directory: TenantDirectory) -> Sequence[Message | Meeting]:

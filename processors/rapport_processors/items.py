@@ -191,6 +191,12 @@ def _address_hash(key: bytes, address: str) -> bytes:
     return keyed_hash(key, "address", address)
 
 
+@lru_cache(maxsize=1 << 13)
+def author_hash(key: bytes, address: str) -> bytes:
+    """Stands for an author among the anchors of an item; none of the address hashes that people may ask for."""
+    return keyed_hash(key, "author", address)
+
+
 def digest_of_deletion(redirect: str | None) -> bytes:
     """The digest of all that a deletion says."""
     return blake2b(f"deleted {redirect or ''}".encode(), digest_size=HASH_BYTES).digest()

@@ -10,7 +10,7 @@ answers for it. State: group `m`+mark; row empty: round and dirty; other rows: w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from rapport_core.ids import HASH_BYTES
@@ -19,7 +19,7 @@ from rapport_processors.state import StateBatch, group
 from rapport_schemas.records import Mark
 from rapport_schemas.topics import RAW_TOPICS, Lane
 
-_SPACE = b"\0marks\0"
+_SPACE = b"\0marks2\0"  # not as earlier programs kept it: they did not know who spoke when
 _CLEAN, _DIRTY = b"\x00", b"\x01"
 _LANES = tuple(Lane)
 _REMEMBERED = 64
@@ -35,19 +35,24 @@ def expected_sources(round_: int, partitions: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Open:
+    """An open mark here: the round, whether the next one has to be dirty, and under which assignment this one was spoken."""
+
     round: int
     dirty: bool
     tenant: str
     id: str
+    spoken: int = 0
 
     def encode(self) -> bytes:
         flag = _DIRTY if self.dirty else _CLEAN
-        return self.round.to_bytes(4, "big") + flag + f"{self.tenant}\0{self.id}".encode()
+        names = f"{self.tenant}\0{self.id}".encode()
+        return self.round.to_bytes(4, "big") + flag + self.spoken.to_bytes(8, "big") + names
 
 
 def _decode(value: bytes) -> _Open:
-    tenant, id_ = value[5:].decode().split("\0", 1)
-    return _Open(int.from_bytes(value[:4], "big"), value[4:5] == _DIRTY, tenant, id_)
+    tenant, id_ = value[13:].decode().split("\0", 1)
+    spoken = int.from_bytes(value[5:13], "big")
+    return _Open(int.from_bytes(value[:4], "big"), value[4:5] == _DIRTY, tenant, id_, spoken)
 
 
 def _group(mark_id: str) -> bytes:
@@ -65,11 +70,19 @@ def _index() -> bytes:
 class Marks:
     """One partition's part in the rounds, during one batch."""
 
-    def __init__(self, state: StateBatch, partition: int, partitions: int) -> None:
+    def __init__(self, state: StateBatch, partition: int, partitions: int, assignment: int) -> None:
         self._state, self._partition, self._partitions = state, partition, partitions
+        self._assignment = assignment
+        self._own = {f"weave/{lane}/{partition}" for lane in _LANES}
+        self._cascaded: set[str] = set()
 
     def cascaded(self, tenants: set[str]) -> None:
-        """Labels or slices of these tenants were sent: their open marks need another round."""
+        """Labels or slices of these tenants are sent by this batch: their open marks need another round.
+
+        Also a round that begins in this very batch: after a crash a batch may hear words that the lost one said, and say two
+        rounds at once.
+        """
+        self._cascaded = tenants
         for mark_id in self._state.rows(_index()):
             rows = _group(mark_id.decode())
             value = self._state.get(rows)
@@ -77,12 +90,14 @@ class Marks:
                 continue
             open_ = _decode(value)
             if open_.tenant in tenants and not open_.dirty:
-                self._state.put(rows, b"", _Open(open_.round, True, open_.tenant, open_.id).encode())
+                self._state.put(rows, b"", replace(open_, dirty=True).encode())
 
-    def heard(self, mark: Mark, bundles: Bundles) -> Mark | None:
-        """Takes one source's word. Returns the mark when it may leave for the sinks, else None.
+    def heard(self, mark: Mark, spoken: int, bundles: Bundles) -> Mark | None:
+        """Takes one source's word, spoken under that assignment. Returns the mark when it may leave for the sinks, else None.
 
-        Words may come twice and in any order: another partition's next round may be heard before the first word of this.
+        Words may come twice and in any order: another partition's next round may be heard before the first word of this. Of
+        its own words a partition believes those alone that its state knows: a lost batch may have said the same before
+        labels were sent that the repeated word stands behind.
         """
         rows = _group(mark["id"])
         value = self._state.get(rows)
@@ -96,6 +111,12 @@ class Marks:
             self._state.put(rows, b"", open_.encode())
         else:
             open_ = _decode(value)
+        if (
+            mark["round"]
+            and mark["source"] in self._own
+            and (mark["round"], spoken) != (open_.round, open_.spoken)
+        ):
+            return None
         word = mark["round"].to_bytes(4, "big") + mark["source"].encode()
         self._state.put(rows, word, _DIRTY if mark["dirty"] else _CLEAN)
         return self._advance(rows, open_, bundles)
@@ -121,7 +142,8 @@ class Marks:
         words = [value for row, value in self._state.rows(rows).items() if row and row.startswith(prefix)]
         if len(words) < expected_sources(open_.round, self._partitions):
             return None
-        if open_.round > 0 and _DIRTY not in words:
+        cascaded = open_.tenant in self._cascaded
+        if open_.round > 0 and _DIRTY not in words and not cascaded:
             self._close(rows, open_)
             return {
                 "id": open_.id,
@@ -131,8 +153,9 @@ class Marks:
                 "dirty": False,
             }
         following = open_.round + 1
-        self._speak(open_.id, open_.tenant, following, bundles, dirty=open_.dirty)
-        advanced = _Open(following, False, open_.tenant, open_.id)
+        self._speak(open_.id, open_.tenant, following, bundles, dirty=open_.dirty or cascaded)
+        # What this batch sends stands before its word; but a lost batch may have said that word already, before all of it.
+        advanced = _Open(following, cascaded, open_.tenant, open_.id, self._assignment)
         self._state.put(rows, b"", advanced.encode())
         return self._advance(rows, advanced, bundles)
 

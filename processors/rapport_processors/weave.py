@@ -87,7 +87,7 @@ class WeaveBatch:
         source = f"weave/{lane}/{partition}"
         self._bundles = self._new_bundles(lane, source)
         self._slices = self._new_bundles(Lane.BACKFILL, source)
-        self._marks = Marks(state, partition, self._partitions)
+        self._marks = Marks(state, partition, self._partitions, assignment)
         self._headed = has_heads(state)
         self._tenants: dict[tuple[str, int], _Tenant] = {}
         self._swept: set[tuple[str, int, bytes]] = set()
@@ -105,12 +105,12 @@ class WeaveBatch:
 
     def run(self, records: list[InRecord], now_ms: int) -> list[OutRecord]:
         """Takes every record in order; decides touched items once, at the end."""
-        marks: list[Mark] = []
+        marks: list[tuple[Mark, int]] = []
         for record in records:
             try:
                 routed: Routed = self._wire.decode("routed", record.value)
                 if routed["mark"] is not None:
-                    marks.append(routed["mark"])
+                    marks.append((routed["mark"], routed["assignment"]))
                 elif routed["notice"] is not None:
                     self._noticed(routed["notice"])
                 else:
@@ -119,7 +119,7 @@ class WeaveBatch:
                 self._outputs.append(dead_letter(self._wire, "weave", record.origin(), error, now_ms=now_ms))
         self._finish()
         self._marks.cascaded(self._bundles.cascades | self._slices.cascades)
-        left = [done for mark in marks if (done := self._marks.heard(mark, self._bundles))]
+        left = [done for mark, spoken in marks if (done := self._marks.heard(mark, spoken, self._bundles))]
         self._outputs.extend(
             self._slices.records()
         )  # before the words on marks, which stand behind everything

@@ -18,7 +18,9 @@ RecordMap = Mapping[TP, list[Any]]
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """The aiokafka client, with the assignor and the fetch sizes stated."""
+    """The aiokafka client, with the assignor and the fetch sizes stated, and every partition given its turn."""
+
+    _turn = 0
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         conf = self.app.conf
@@ -62,13 +64,29 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         with fetcher._subscriptions.fetch_context():  # noqa: SLF001
             found: dict[TP, list[Any]] = {}
             for tps, records in wanted:
-                found |= await fetcher.fetched_records(tps, timeout=0, max_records=records)
+                for tp, share in self._shares(fetcher, tps, records):
+                    found |= await fetcher.fetched_records({tp}, timeout=0, max_records=share)
             if found:
                 return found
             everything = set().union(*(tps for tps, _ in wanted))
             fewest = min(records for _, records in wanted)
             waited: RecordMap = await fetcher.fetched_records(everything, timeout=wait_s, max_records=fewest)
             return waited
+
+    def _shares(self, fetcher: Any, tps: set[TP], records: int) -> list[tuple[TP, int]]:
+        """The partitions of which something is here, and how many records each may give now.
+
+        Asked for all at once, aiokafka would empty what it holds of one partition, up to a megabyte, before it touches the next:
+        with more coming in all the time some would never have their turn.
+        """
+        here = [tp for tp in fetcher._records if tp in tps]  # noqa: SLF001
+        if not here:
+            return []
+        self._turn += 1
+        first = self._turn % len(here)
+        share, more = divmod(records, len(here))
+        turns = [*here[first:], *here[:first]]
+        return [(tp, share + (place < more)) for place, tp in enumerate(turns) if share + (place < more)]
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Goes back to what is committed, and to the beginning where nothing is.

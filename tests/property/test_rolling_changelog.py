@@ -282,6 +282,26 @@ def test_a_trim_while_the_changelog_is_read_leaves_no_row_too_many(
     assert lab.anew(trim) == lab.log.truth()
 
 
+class TogetherConsumer(LogConsumer):
+    """Hands out the first record and the last together: what lay between was deleted meanwhile."""
+
+    def consume(self, most: int, **_: object) -> list[Message]:
+        offset = 0 if most == 1 else len(self._log.values) - 1
+        return [Message(offset, self._log.values[offset])]
+
+
+def test_a_trim_within_one_reading_leaves_no_row_too_many() -> None:
+    """The row of the first record was deleted by one that is gone."""
+    said: list[tuple[bytes, bytes | None]] = [(b"gone", b"x"), (b"gone", None), (b"here", b"x")]
+    values = [
+        WIRE.encode("changelog", {"assignment": 1, "changes": [], "rows": pack_rows([row])}) for row in said
+    ]
+    disk, consumer = Disk(), TogetherConsumer(Log(values), random.Random(0))
+    stores = {0: cast("RocksStore", disk)}
+    recover(cast("Consumer", consumer), WIRE, "log", stores, {0: 2}, still_assigned=lambda: True)
+    assert disk.data == {b"here": b"x"}
+
+
 def test_a_changelog_that_is_written_for_ever_stays_a_few_times_as_large_as_the_state() -> None:
     """A state of which every row is written again and again."""
 

@@ -111,18 +111,19 @@ def _by_partition(messages: Iterable[Message]) -> dict[int, list[Message]]:
 
 def _apply(wire: Wire, store: RocksStore, messages: Iterable[Message]) -> None:
     position = store.position
-    messages = list(messages)
-    if messages and (messages[0].offset() or 0) > position.next_offset:
-        # The log was trimmed while it was read. What was deleted may have deleted rows; the rest says everything.
-        store.wipe()
-        position = store.position
     changes: list[tuple[bytes, bytes | None]] = []
     for message in messages:
+        offset = message.offset() or 0
+        if offset > position.next_offset:
+            # The log was trimmed while it was read. What was deleted may have deleted rows; the rest says everything.
+            store.wipe()
+            position = store.position
+            changes.clear()
         record = _decode(wire, message.value())
         if record["assignment"] >= position.assignment:
             changes.extend((change["key"], change["value"]) for change in record["changes"])
             changes.extend(unpack_rows(record["rows"]))
-        position = Position((message.offset() or 0) + 1, max(position.assignment, record["assignment"]))
+        position = Position(offset + 1, max(position.assignment, record["assignment"]))
     store.apply(changes, position)
 
 

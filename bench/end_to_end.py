@@ -10,20 +10,14 @@ is of no use to anybody. Calendars are ingested twice, as the story has it: some
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
-from typing import Self
 
 import psutil
-from rich.console import Console
 from rich.table import Table
 
 from rapport import logs
@@ -34,37 +28,29 @@ from rapport.local.supervisor import Supervisor
 from rapport.settings import load_settings
 from rapport.waiting import wait_for_visible
 from rapport_core.clock import SystemClock
+from speed.background import Background
+from speed.report import MEGABYTE, machine, paper, text_of
 
 RESULTS = Path(__file__).parent / "results"
 SAMPLE_SECONDS = 0.25
-MEGABYTE = 1024 * 1024
 MILLION = {"copies": 940_000, "meetings": 60_000}
 THIS = "this command"
 
 
-class PeakMemory:
+class PeakMemory(Background):
     """Samples the resident memory of this process and of everything it started, by name."""
 
     def __init__(self) -> None:
+        super().__init__(SAMPLE_SECONDS)
         self.peaks: dict[str, int] = defaultdict(int)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
+    def look(self) -> None:
+        """Takes one sample."""
         own = psutil.Process()
-        while not self._stop.wait(SAMPLE_SECONDS):
-            for process in [own, *own.children(recursive=True)]:
-                with suppress(psutil.Error):
-                    name = THIS if process.pid == own.pid else _name(process)
-                    self.peaks[name] = max(self.peaks[name], process.memory_info().rss)
+        for process in [own, *own.children(recursive=True)]:
+            with suppress(psutil.Error):
+                name = THIS if process.pid == own.pid else _name(process)
+                self.peaks[name] = max(self.peaks[name], process.memory_info().rss)
 
 
 @dataclass
@@ -148,12 +134,11 @@ def _options() -> argparse.Namespace:
 
 
 def _report(phases: Phases, memory: PeakMemory, options: argparse.Namespace, said: str) -> str:
-    out = Console(file=StringIO(), width=80)
+    out = paper(80)
     out.print(
         f"{options.copies:,} generated mails and {options.meetings:,} calendar entries of 40 members, "
         f"{options.workers} worker(s); {said}\n"
-        f"{os.cpu_count()} cores, {psutil.virtual_memory().total // MEGABYTE:,} MB memory, "
-        f"Python {platform.python_version()}, {SystemClock().now():%Y-%m-%d}\n"
+        f"{machine()}\n"
     )
     table = Table("phase", box=None, pad_edge=False)
     for column in ("seconds", "copies/s", "peak MB of this command"):
@@ -171,9 +156,7 @@ def _report(phases: Phases, memory: PeakMemory, options: argparse.Namespace, sai
     for name, peak in sorted(memory.peaks.items(), key=lambda pair: -pair[1]):
         table.add_row(name, f"{peak // MEGABYTE:,}")
     out.print(table)
-    file = out.file
-    assert isinstance(file, StringIO)
-    return file.getvalue()
+    return text_of(out)
 
 
 if __name__ == "__main__":

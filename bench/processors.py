@@ -12,23 +12,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import pstats
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from io import StringIO
 from pathlib import Path
 from typing import Final
 
-import psutil
 from rich.console import Console
 from rich.table import Table
 
 from rapport import logs
-from rapport_core.clock import SystemClock
 from speed import in_memory
 from speed.corpus import archive, corpus_copies
 from speed.kafka_cases import (
@@ -45,6 +41,7 @@ from speed.kafka_cases import (
 )
 from speed.letters import letters
 from speed.pages import Copy, Form, Sealer, bodies, copies_of, shuffled
+from speed.report import MEGABYTE, machine, paper, text_of
 from speed.stack import Cores, Stack, on_core, running_stack
 
 RESULTS: Final = Path(__file__).parent / "results" / "processors.txt"
@@ -56,7 +53,6 @@ TENANTS: Final = (
     *(f"bench-{form}-{kind}" for form in ("graph", "mbox") for kind in ("per-record", "profile")),
 )
 """Each case is a tenant of its own, so that all of them may have the same messages."""
-MEGABYTE: Final = 1 << 20
 BACKFILL: Final = 500_000
 FULL: Final = 250_000
 PROBES: Final = 20
@@ -204,10 +200,9 @@ def _input(
 
 def report(bench: Bench) -> str:
     """Everything measured, as text."""
-    out = Console(file=StringIO(), width=130)
+    out = paper(130)
     out.print(
-        f"{os.cpu_count()} cores, {psutil.virtual_memory().total // MEGABYTE:,} MB memory, "
-        f"Python {platform.python_version()}, {SystemClock().now():%Y-%m-%d}. The broker on one core, the worker on another.\n"
+        f"{machine()}. The broker on one core, the worker on another.\n"
         f"{bench.options.messages:,} generated letters, every fifth of them in two mailboxes; a fifth as many in pages of one.\n"
         f"{'; '.join(bench.wrong) or 'Every number of items is right.'}\n"
     )
@@ -233,9 +228,7 @@ def report(bench: Bench) -> str:
             f"({', '.join(f'{each:.1f}' for each in found.seconds)}); "
             f"the worker's memory {found.memory // MEGABYTE:,} MB at most\n"
         )
-    file = out.file
-    assert isinstance(file, StringIO)
-    return file.getvalue()
+    return text_of(out)
 
 
 def _pages_table(figures: Sequence[Figure], per_record: dict[str, Figure]) -> Table:

@@ -10,8 +10,6 @@ look whether all rows are there.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import random
 import resource
 import subprocess
@@ -19,28 +17,24 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from io import StringIO
 from pathlib import Path
 
-import psutil
 from confluent_kafka import OFFSET_BEGINNING, Producer, TopicPartition
-from rich.console import Console
 from rich.table import Table
 
 from rapport.kafka import consumer, ensure_topics, flush, is_reachable, producer
 from rapport.local import kafka as local_kafka
 from rapport.local.ports import free_port
 from rapport.settings import Endpoints
-from rapport_core.clock import SystemClock
 from rapport_processors.edge.recovery import CONSUMER_SETTINGS, recover
 from rapport_processors.edge.rocks import RocksStore, shared_cache
 from rapport_processors.state import group, space
 from rapport_schemas.packing import pack_rows
 from rapport_schemas.topics import PARTITIONS, WEAVE_CHANGELOG
 from rapport_schemas.wire import Wire
+from speed.report import MEGABYTE, machine, paper, text_of
 
 RESULTS = Path(__file__).parent / "results"
-MEGABYTE = 1024 * 1024
 BATCH_MESSAGES = 150
 LITTLE_WAITS = {"queue.buffering.max.kbytes": 32 * 1024}
 """Or the peak of memory would be the writer's."""
@@ -173,14 +167,13 @@ def _timed(name: str, seconds: dict[str, float]) -> Iterator[None]:
 
 
 def _report(options: argparse.Namespace, size: int, seconds: dict[str, float], cpu: float) -> str:
-    out = Console(file=StringIO(), width=90)
+    out = paper(90)
     rows = options.messages * options.rows
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     out.print(
         f"State of {options.messages:,} messages: {rows:,} rows, {size // MEGABYTE:,} MB of changelog, "
         f"{PARTITIONS} partitions\n"
-        f"{os.cpu_count()} cores, {psutil.virtual_memory().total // MEGABYTE:,} MB memory, "
-        f"Python {platform.python_version()}, {SystemClock().now():%Y-%m-%d}\n"
+        f"{machine()}\n"
     )
     table = Table("step", box=None, pad_edge=False)
     for column in ("seconds", "rows/s", "times librdkafka reading"):
@@ -190,9 +183,7 @@ def _report(options: argparse.Namespace, size: int, seconds: dict[str, float], c
         table.add_row(name, f"{took:,.1f}", f"{rows / took:,.0f}", f"{ratio:,.1f}")
     out.print(table)
     out.print(f"\nRecovering took {cpu:,.1f} s of processor time; peak memory {peak // MEGABYTE:,} MB.")
-    file = out.file
-    assert isinstance(file, StringIO)
-    return file.getvalue()
+    return text_of(out)
 
 
 if __name__ == "__main__":

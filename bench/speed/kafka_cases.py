@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from random import Random
 from shutil import rmtree
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -24,12 +24,12 @@ from rapport_schemas.records import Item, Page, PageBody
 from rapport_schemas.sealing import unseal
 from rapport_schemas.topics import MAIL_RAW, PARTITIONS, Lane
 from rapport_schemas.wire import decode_body
+from speed.background import Background
 from speed.letters import letters
 from speed.pages import Body, Form, RawPage, Sealer, bodies, copies_of
 from speed.stack import Running, Stack, members, on_core, wait_until
 
 _PLAIN: Final = Path(__file__).with_name("plain.py")
-_MEGABYTE: Final = 1 << 20
 _SETTLE_SECONDS: Final = 60.0
 
 
@@ -261,6 +261,7 @@ def overtaking(stack: Stack, what: Input, backfill: int, probes: int) -> Overtak
 
 
 _LIVE: Final = "live"
+_LIVE_KEY: Final = f"{_LIVE}\0".encode()
 
 
 def _pauses(probes: int, random: Random) -> Iterator[int]:
@@ -289,36 +290,28 @@ def _left(stack: Stack, what: Input, rounds: int) -> int:
     return round(pages / (rounds * len(what.bodies)) * rounds * what.copies)
 
 
-class _Arrivals:
+class _Arrivals(Background):
     """Watches `items` for records of the live tenant."""
 
     def __init__(self, stack: Stack) -> None:
-        self._stack = stack
+        super().__init__(every_s=0)
         self._client = consumer(stack.endpoints, "bench-arrivals", **{"fetch.wait.max.ms": 20})
         ends = stack.ends(topics.ITEMS.name)
         self._client.assign([TopicPartition(topics.ITEMS.name, number, at) for number, at in ends.items()])
         self._arrived = threading.Event()
         self._at = 0.0
-        self._stop = threading.Event()
         self._producer = producer(stack.endpoints, **{"linger.ms": 0})
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+        super().__exit__()
         self._client.close()
 
-    def _run(self) -> None:
-        wanted = f"{_LIVE}\0".encode()
-        while not self._stop.is_set():
-            for message in self._client.consume(1000, 0.02):
-                if (message.key() or b"").startswith(wanted):
-                    self._at = time.time()
-                    self._arrived.set()
+    def look(self) -> None:
+        """Takes what has come."""
+        for message in self._client.consume(1000, 0.02):
+            if (message.key() or b"").startswith(_LIVE_KEY):
+                self._at = time.time()
+                self._arrived.set()
 
     def seconds_for(self, page: RawPage) -> float:
         """From handing a page to the client library to its record in this process."""

@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import psutil
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -29,6 +28,7 @@ from rapport.settings import Endpoints, Settings
 from rapport.store import Store, open_store
 from rapport_schemas.topics import DIRECTORY, PARTITIONS, RAW_TOPICS, ROUTED, WORKERS_GROUP, Topic
 from rapport_schemas.wire import Wire
+from speed.background import Background
 from speed.letters import directory
 from speed.pages import RawPage
 
@@ -63,36 +63,27 @@ class Sample:
     memory: dict[str, int]
 
 
-class Sampler:
+class Sampler(Background):
     """Looks at processes all the time."""
 
     def __init__(self) -> None:
+        super().__init__(_SAMPLE_SECONDS)
         self.samples: list[Sample] = []
         self._watched: dict[str, psutil.Process] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def watch(self, name: str, pid: int) -> None:
         """From now on this process, too; of that name there may have been another before."""
         self._watched = {**self._watched, name: psutil.Process(pid)}
 
-    def _run(self) -> None:
-        while not self._stop.wait(_SAMPLE_SECONDS):
-            sample = Sample(time.time(), {}, {})
-            for name, process in self._watched.items():
-                with suppress(psutil.Error):
-                    times = process.cpu_times()
-                    sample.cpu[name] = times.user + times.system
-                    sample.memory[name] = process.memory_info().rss
-            self.samples.append(sample)
+    def look(self) -> None:
+        """Takes one sample."""
+        sample = Sample(time.time(), {}, {})
+        for name, process in self._watched.items():
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                sample.cpu[name] = times.user + times.system
+                sample.memory[name] = process.memory_info().rss
+        self.samples.append(sample)
 
     def cpu(self, name: str, start: float, end: float) -> float:
         """Processor seconds between two moments of the wall clock."""

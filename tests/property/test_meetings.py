@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arrivals import arrivals
+from arrivals import arrivals, play
 from directory_entries import at, entry, excluded, tenant
 from meeting_pages import (
     PEOPLE,
@@ -263,17 +263,7 @@ def run(case: Case, seed: int, *, partitions: int = 8, crash_rate: float = 0.0) 
     random = Random(seed)
     pipeline = MemoryPipeline(partitions=partitions, seed=seed, crash_rate=crash_rate)
     arriving = arrivals(case.blocks, random)
-    first, second = sorted(random.choice([0, len(arriving) // 2, len(arriving)]) for _ in range(2))
-    for count in range(len(arriving) + 1):
-        if count == first:
-            pipeline.publish_entries(case.before)
-        if count == second:
-            pipeline.publish_entries(case.after)
-        if count < len(arriving):
-            publish(pipeline, *arriving[count])
-        for _ in range(random.randrange(4)):
-            pipeline.step()
-    pipeline.run()
+    play(pipeline, arriving, publish, (case.before, case.after), random)
     return pipeline
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arrivals import arrivals
+from arrivals import arrivals, play
 from directory_entries import tenant
 from meeting_pages import assert_as_the_contract_says as assert_meetings
 from meeting_pages import day, event, gone, shown
@@ -70,17 +70,7 @@ def wild(case: Mailboxes, seed: int, partitions: int, diaries: Sequence[list[Sai
     crash_rate = random.choice([0, 0.1, 0.3])
     pipeline = MemoryPipeline(partitions=partitions, seed=seed, crash_rate=crash_rate, has_zombies=True)
     arriving = arrivals([*case.blocks, *diaries], random)
-    first, second = sorted(random.choice([0, len(arriving) // 2, len(arriving)]) for _ in range(2))
-    for count in range(len(arriving) + 1):
-        if count == first:
-            pipeline.publish_entries(case.before)
-        if count == second:
-            pipeline.publish_entries(case.after)
-        if count < len(arriving):
-            publish(pipeline, *arriving[count])
-        for _ in range(random.randrange(4)):
-            pipeline.step()
-    pipeline.run()
+    play(pipeline, arriving, publish, (case.before, case.after), random)
     return pipeline
 
 

@@ -83,6 +83,7 @@ def _message_ids(message: Message) -> list[str]:
 def body_of(said: Message | Meeting, decision: Decision) -> ItemBody:
     """Everything a person could read of an item."""
     people = _fitting(said.people, _PEOPLE_CHARS, _person_chars)
+    copies = _fitting(said.copies, _COPIES_CHARS, _copy_chars)
     body: ItemBody = {
         "message_id": "",
         "subject": said.subject,
@@ -90,13 +91,14 @@ def body_of(said: Message | Meeting, decision: Decision) -> ItemBody:
         "author": said.author,
         "author_name": said.author_name,
         "people": people,
-        "copies": _fitting([copy["key"] for copy in said.copies], _COPIES_CHARS, len),
+        "copies": [copy["key"] for copy in copies],
         "reason": _reason(decision),
         "location": "",
         "answers": [],
         "all_day": False,
         "private": False,
         "series": "",
+        "holders": [copy["member"] for copy in copies],
     }
     if isinstance(said, Message):
         return {**body, "message_id": said.message_id}
@@ -113,6 +115,10 @@ def body_of(said: Message | Meeting, decision: Decision) -> ItemBody:
 
 def _person_chars(person: Person) -> int:
     return len(person["name"]) + len(person["address"])
+
+
+def _copy_chars(copy: Copy) -> int:
+    return len(copy["key"]) + len(copy["member"])
 
 
 def _fitting(values: Sequence[_Value], most: int, length: Callable[[_Value], int]) -> list[_Value]:
@@ -177,6 +183,7 @@ def item_of(
         "ends": meeting.ends_ms if meeting else None,
         "cancelled": meeting.cancelled if meeting else False,
         "declined_members": list(decision.declined),
+        "strangers": [],
     }
     body = encode_body("item_body", body_of(said, decision))
     digest = blake2b(_plain(list(item.values())) + body, digest_size=HASH_BYTES).digest()

@@ -259,5 +259,6 @@ def _new_subject(kind: str, what: str, value: str) -> Subject:
         "recorded_at": 0,
         "deleted": False,
         "mark": None,
+        "former": [],
     }
     return subject_of(entry, 0)

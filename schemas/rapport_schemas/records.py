@@ -131,6 +131,11 @@ class DirectoryNotice(TypedDict):
     offset: int
     tenant: str
     entries: list[str]
+    terms: list[bytes]
+    customers: list[str]
+    contacts: list[str]
+    basis: bool
+    whole: bool
 
 
 class Routed(TypedDict):
@@ -307,6 +312,15 @@ class Item(TypedDict):
     ends: int | None
     cancelled: bool
     declined_members: list[str]
+    strangers: list[Stranger]
+
+
+class Stranger(TypedDict):
+    """An external address that matches nothing, by its keyed hashes, and sealed."""
+
+    address: bytes
+    domain: bytes
+    sealed: bytes
 
 
 class ItemBody(TypedDict):
@@ -325,6 +339,7 @@ class ItemBody(TypedDict):
     all_day: bool
     private: bool
     series: str
+    holders: list[str]
 
 
 class ThreadAlias(TypedDict):
@@ -349,7 +364,7 @@ class Entry(TypedDict):
 
 
 class DirectoryEntry(TypedDict):
-    """One tenant, member, customer, contact or exclusion."""
+    """One tenant, member, customer, contact, exclusion, choice or connection."""
 
     tenant: str
     kind: str
@@ -364,6 +379,7 @@ class DirectoryEntry(TypedDict):
     recorded_at: int
     deleted: bool
     mark: Mark | None
+    former: list[bytes]
 
 
 class Cursor(TypedDict):

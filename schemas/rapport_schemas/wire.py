@@ -24,10 +24,10 @@ from rapport_schemas.packing import Packing
 
 FIXED_IDS: Final[dict[str, tuple[int, ...]]] = {
     "page": (1,),
-    "routed": (2,),
-    "item": (3, 10),
+    "routed": (2, 13),
+    "item": (3, 10, 14),
     "thread_alias": (4,),
-    "directory_entry": (5,),
+    "directory_entry": (5, 12),
     "cursor": (6,),
     "connection": (7,),
     "dead_letter": (8,),
@@ -35,7 +35,7 @@ FIXED_IDS: Final[dict[str, tuple[int, ...]]] = {
 }
 """Schemas of whole record values: the ids of their versions, first to present."""
 
-BODIES: Final[dict[str, int]] = {"page_body": 3, "routed_body": 3, "item_body": 3, "copy": 3, "holding": 4}
+BODIES: Final[dict[str, int]] = {"page_body": 3, "routed_body": 3, "item_body": 4, "copy": 3, "holding": 4}
 """Schemas of what is sealed or kept in state: the present version of each."""
 
 PACKED_SINCE: Final[dict[str, int]] = {"routed_body": 3, "item_body": 3, "copy": 3, "holding": 3}

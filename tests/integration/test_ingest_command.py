@@ -57,6 +57,7 @@ def where(broker: TestBroker) -> Endpoints:
         "recorded_at": 0,
         "deleted": False,
         "mark": None,
+        "former": [],
     }
     tenant: DirectoryEntry = {**member, "kind": "tenant", "id": "acme", "settings": settings}
     client, encode = producer(found), wire(found).encode

@@ -57,7 +57,8 @@ def test_every_byte_is_fastavros(name: str) -> None:
 )
 def test_what_does_not_fit_is_our_mistake_and_no_record(field: str, value: object) -> None:
     """A value of another type, or too large, never becomes bytes."""
-    notice = {"tenant": "acme", "offset": 1, "entries": []}
+    notice = wire.blank_of(wire.schema_json("routed")["fields"][5]["type"][1])
+    notice |= {"tenant": "acme", "offset": 1}
     page: dict[str, Any] = {**wire.blank("routed"), "notice": {**notice, field: value}}
     with pytest.raises(InvariantError, match="routed"):
         wire.Wire().encode("routed", page)

@@ -51,6 +51,7 @@ def entry(kind: str, id_: str, *values: str | Entry, **fields: Any) -> Directory
         "recorded_at": RECORDED,
         "deleted": False,
         "mark": None,
+        "former": [],
     }
     return cast("DirectoryEntry", record | fields)
 

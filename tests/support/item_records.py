@@ -37,6 +37,7 @@ def body(**changes: Any) -> ItemBody:
         "all_day": False,
         "private": False,
         "series": "",
+        "holders": ["m1"],
     }
     return cast("ItemBody", {**plain, **changes})
 
@@ -71,6 +72,7 @@ def item(item_id: str, body_changes: dict[str, Any] | None = None, /, **changes:
         "ends": None,
         "cancelled": False,
         "declined_members": [],
+        "strangers": [],
     }
     made = cast("Item", {**plain, **changes})
     if "sealed" not in changes and not made["deleted"]:
@@ -122,6 +124,7 @@ def entry(kind: str, entry_id: str, **changes: Any) -> DirectoryEntry:
         "recorded_at": 0,
         "deleted": False,
         "mark": None,
+        "former": [],
     }
     return cast("DirectoryEntry", {**plain, **changes})
 

@@ -41,6 +41,7 @@ def bare(tenant: str, kind: str, record_id: str) -> DirectoryEntry:
         "recorded_at": 0,
         "deleted": False,
         "mark": None,
+        "former": [],
     }
 
 

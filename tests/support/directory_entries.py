@@ -75,6 +75,19 @@ def excluded(
     return entry("exclusion", f"address:{value['value']}", value)
 
 
+def connection(name: str, **settings: Any) -> DirectoryEntry:
+    """The settings that a connection has of its own."""
+    return entry("connection", name, settings=json.dumps({"settings": settings}))
+
+
+def chosen(value: str | Entry, who: str) -> DirectoryEntry:
+    """A person's decision who an ambiguous address is, by contact, or an ambiguous domain, by customer."""
+    one = at(value) if isinstance(value, str) else value
+    if "@" in one["value"]:
+        return entry("choice", f"address:{one['value']}", one, contact=who)
+    return entry("choice", f"domain:{one['value']}", domains=[one], customer=who)
+
+
 def directory(*entries: DirectoryEntry) -> TenantDirectory:
     """A tenant's directory of these records."""
     whole = Directory()

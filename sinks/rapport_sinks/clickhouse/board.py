@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rapport_core.clock import SystemClock
+from rapport_sinks.clickhouse.matching_health import MatchingHealth
 from rapport_sinks.clickhouse.predicate import By
-from rapport_sinks.clickhouse.queries import Impact
 
 
-class Board(Impact):
+class Board(MatchingHealth):
     """Everything the dashboard asks. See `Impact` for the errors and for what one call sees."""
 
     def names(self, tenant: str, by: By | str) -> dict[str, str]:

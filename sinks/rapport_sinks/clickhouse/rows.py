@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any, NamedTuple, cast
 
 from rapport_core.errors import PoisonError
@@ -125,7 +126,20 @@ def decision_row(item: Item, places: set[Place], ver: int) -> Row:
         [place.day for place in ordered],
         [place.thread for place in ordered],
         ver,
+        [stranger["address"].hex() for stranger in item["strangers"]],
+        sorted({stranger["domain"].hex() for stranger in item["strangers"] if stranger["domain"]}),
     )
+
+
+def stranger_rows(item: Item) -> list[Row]:
+    """The rows of `stranger_names`: under the hash of each address, and of its domain, the sealed address."""
+    found: list[Row] = []
+    for stranger in item["strangers"]:
+        sealed = b64encode(stranger["sealed"]).decode()
+        found.append((item["tenant"], "address", stranger["address"].hex(), sealed))
+        if stranger["domain"]:
+            found.append((item["tenant"], "domain", stranger["domain"].hex(), sealed))
+    return found
 
 
 def item_gone_row(key: ItemKey, day: int, ver: int) -> Row:

@@ -85,7 +85,14 @@ DECISIONS = Table(
         "place_days": "Array(Date32)",
         "place_threads": _NAMES,
         "ver": "UInt64",
+        "stranger_addresses": _NAMES,
+        "stranger_domains": _NAMES,
     },
+)
+
+STRANGER_NAMES = Table(
+    "stranger_names",
+    {"tenant": "String", "kind": _LOW, "hash": "String", "sealed": "String"},
 )
 
 THREAD_ALIAS = Table(

@@ -25,6 +25,7 @@ from rapport_sinks.clickhouse.rows import (
     place_of,
     thread_item_gone_row,
 )
+from rapport_sinks.clickhouse.strangers import StrangerNames
 from rapport_sinks.clickhouse.tables import (
     DECISIONS,
     ITEMS,
@@ -56,15 +57,17 @@ class Writer:
 
     def __init__(self, client: ClickHouse) -> None:
         self._client = client
+        self._strangers = StrangerNames(client)
 
     def write(
         self, items: Sequence[Opened], subjects: Sequence[Row], aliases: Sequence[Row], marks: Sequence[Row]
     ) -> None:
-        """Make a batch visible: decisions, deleted rows, facts, names and aliases, and last the marks."""
+        """Make a batch visible: names of strangers, decisions, deleted rows, facts, names and aliases, and last the marks."""
         earlier = self._earlier(item.key for item in items)
         # A newer version that is written down is whole or being written by its own batch: ours is history.
         current = [item for item in items if item.key not in earlier or earlier[item.key].ver <= item.ver]
         places = {item.key: _places(item, earlier.get(item.key)) for item in current}
+        self._strangers.write([item.item for item in current])
         self._client.insert(
             DECISIONS, [decision_row(item.item, places[item.key], item.ver) for item in current]
         )

@@ -43,5 +43,12 @@ def test_rows_name_the_columns_that_the_files_make() -> None:
         columns = dict(re.findall(column, step.sql, re.MULTILINE))
         made[found[1]] = {**made.get(found[1], {}), **like, **columns}
     facts = (tables.ITEMS, tables.THREAD_ITEMS)
-    for table in (*facts, tables.DECISIONS, tables.THREAD_ALIAS, tables.SUBJECTS, tables.MARKS):
+    for table in (
+        *facts,
+        tables.DECISIONS,
+        tables.STRANGER_NAMES,
+        tables.THREAD_ALIAS,
+        tables.SUBJECTS,
+        tables.MARKS,
+    ):
         assert list(made[table.name].items()) == list(table.columns.items())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+
 import pytest
 
 from item_records import (
@@ -29,6 +31,7 @@ from rapport_sinks.clickhouse.rows import (
     item_key,
     open_body,
     place_of,
+    stranger_rows,
     subject_row,
 )
 from rapport_sinks.clickhouse.tables import DECISIONS, SUBJECTS
@@ -208,3 +211,23 @@ def test_marks_of_all_three_topics_are_passed_on() -> None:
     batch = read(records, WIRE, Fence(), NOW)
     assert [(row[0], row[3]) for row in batch.marks] == [("w1", 3), ("w1", 4), ("w1", 0)]
     assert batch.dead == []
+
+
+def test_strangers_are_hashes_in_decisions_and_sealed_beside_them() -> None:
+    """An address once, its domain too where it can be somebody's; a decision has each domain once."""
+    strangers = [
+        {"address": b"\x01" * 16, "domain": b"\x0a" * 16, "sealed": b"one"},
+        {"address": b"\x02" * 16, "domain": b"\x0a" * 16, "sealed": b"two"},
+        {"address": b"\x03" * 16, "domain": b"", "sealed": b"three"},
+    ]
+    value = item("i1", synced=False, strangers=strangers)
+    columns = dict(zip(DECISIONS.columns, decision_row(value, set(), 1), strict=True))
+    assert columns["stranger_addresses"] == ["01" * 16, "02" * 16, "03" * 16]
+    assert columns["stranger_domains"] == ["0a" * 16]
+    assert [(row[1], row[2], b64decode(row[3])) for row in stranger_rows(value)] == [
+        ("address", "01" * 16, b"one"),
+        ("domain", "0a" * 16, b"one"),
+        ("address", "02" * 16, b"two"),
+        ("domain", "0a" * 16, b"two"),
+        ("address", "03" * 16, b"three"),
+    ]

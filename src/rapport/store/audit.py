@@ -37,7 +37,7 @@ class Audit:
 
         Args:
             tenant: whose data it touched.
-            user: the user's id, or `cli` for the operator at the machine.
+            user: the user's id, or `cli:` and the account's name for the operator at the machine.
             action: past-tense name such as `user_added`.
             object: the id of what it was done to; longer than 512 characters is cut. Never content of mail.
         """

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD_REVISION = "0001"
+HEAD_REVISION = "0002"
 """The newest migration. A store that already is there needs no Alembic, which takes a third of a second to load."""
 
 metadata = MetaData(
@@ -120,3 +120,12 @@ counters = Table(
     Column("name", String(64), primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(320), primary_key=True),
+    Column("owner", String(320), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+"""A row is held by its owner until it expires; a process that dies holds nothing for longer."""

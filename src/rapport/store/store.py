@@ -8,6 +8,7 @@ from typing import Self
 from rapport.store.audit import Audit
 from rapport.store.database import Database
 from rapport.store.keyring import StoreKeyRing
+from rapport.store.leases import Leases
 from rapport.store.schema import counters
 from rapport.store.sessions import Sessions
 from rapport.store.throttle import LoginThrottle
@@ -30,6 +31,7 @@ class Store:
         sessions: signed-in browsers.
         throttle: slows down guessing of passwords.
         audit: who did what.
+        leases: who may change something now.
     """
 
     def __init__(self, url: str | Database, master_key: bytes, *, clock: Clock | None = None) -> None:
@@ -40,6 +42,7 @@ class Store:
         self.sessions = Sessions(self._database, clock)
         self.throttle = LoginThrottle(self._database, clock)
         self.audit = Audit(self._database, clock)
+        self.leases = Leases(self._database, clock)
 
     def destroy_page_key(self, key_id: str) -> None:
         """Makes every page of the key unreadable for good: here at once, in other processes within three seconds."""

@@ -73,7 +73,7 @@ class WholeItem(ListedItem):
 
 
 class Decided(TypedDict):
-    """What was decided about an item, synced or not; nothing readable."""
+    """What was decided about an item, synced or not; nothing readable. `ver`: the offset of its record in the topic of items."""
 
     id: str
     kind: str
@@ -84,6 +84,7 @@ class Decided(TypedDict):
     ambiguous: bool
     thread: str
     origin: str
+    ver: int
 
 
 class Tally(TypedDict):
@@ -137,6 +138,13 @@ class Lookups:
             item_id = rows[0]["redirect"]
         return None
 
+    def was_item(self, tenant: str, item_id: str) -> bool:
+        """Whether this id was an item's, and no item has it or took its place now."""
+        rows = self._client.rows(
+            f"SELECT deleted FROM decisions FINAL WHERE {_ITEM}", self._scoped(tenant, {"item": item_id})
+        )
+        return bool(rows and rows[0]["deleted"]) and self.decision(tenant, item_id) is None
+
     def decisions_with(self, tenant: str, what: Hashed, digest: str, limit: int) -> list[Decided]:
         """The newest decisions about items that mention this Message-ID or address (given as its hash in hex)."""
         condition = f"NOT deleted AND has({what}, {{digest:String}})"
@@ -189,7 +197,7 @@ class Lookups:
     ) -> list[dict[str, Any]]:
         return self._client.rows(
             "SELECT item_id, kind, toUnixTimestamp64Milli(at) AS at_ms, synced, rule, mail_class, ambiguous, deleted, "
-            "redirect, origin, if(aliases.label = '', thread_key, aliases.label) AS thread FROM "
+            "redirect, origin, ver, if(aliases.label = '', thread_key, aliases.label) AS thread FROM "
             "(SELECT * FROM decisions FINAL WHERE tenant = {tenant:String} AND gen = {gen:UInt32} "
             f"AND {condition} ORDER BY at DESC, item_id LIMIT {{limit:UInt64}}) AS found "
             f"LEFT JOIN ({ALIASES}) AS aliases ON found.thread_key = aliases.key ORDER BY at DESC, item_id",
@@ -285,4 +293,5 @@ def _decided(row: dict[str, Any]) -> Decided:
         "ambiguous": bool(row["ambiguous"]),
         "thread": row["thread"],
         "origin": row["origin"],
+        "ver": row["ver"],
     }

@@ -1,208 +1,115 @@
-"""What `rapport explain` says: which item it is, whether it is in the numbers, and by which rule."""
+"""`rapport explain` as people read it: one screen of plain sentences."""
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
-from typing import Any, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from rich.console import Console
 from rich.markup import escape
 
-from rapport.cli.tables import console, shown_subject
-from rapport_core.ids import keyed_hash
-from rapport_core.keys import TenantKeys
-from rapport_processors.mail.addresses import comparable
-from rapport_processors.mail.references import identifier
-from rapport_processors.meetings.uid import canonical_uid
-from rapport_sinks.clickhouse.lookups import Decided, Hashed, Tally, WholeItem
-from rapport_sinks.clickhouse.predicate import Kind
-from rapport_sinks.clickhouse.queries import Impact
+from rapport.cli.tables import console
+from rapport.explaining.answer import ExplainedItem, Explanation
 
-_MOST_ITEMS = 20
-_ITEM_ID = re.compile(r"[0-9a-f]{32}")
-
-_MAIL_RULES = {
-    "contact_address": "an address in it is a contact's, and its author is a team member or a contact",
-    "customer_domain": "an address in it lies in a customer's domain, and its author is a team member or a customer's",
-    "sync_unknown_sender": "its author is unknown, but a listed member and a matching address both receive it",
-    "internal": "everybody in it belongs to the team",
-    "excluded": "an exclusion in the directory covers somebody in it",
-    "no_customer": "nobody in it is a contact or lies in a customer's domain, whichever the tenant matches by",
-    "unknown_sender": "its author is neither a team member nor a customer's; the setting sync_unknown_sender would take it",
-    "owner_not_listed": "the mailbox's owner is in none of its To, Cc and From, and owner_must_be_listed is on",
+_MOST_PEOPLE = 12
+_MOST_COPIES = 6
+_MOST_LOSING = 6
+_MOST_CHANGES = 8
+_KNOWN_AS = {
+    "members": "member",
+    "contacts": "contact",
+    "customers": "customer",
+    "excluded_by": "excluded by",
 }
-_MEETING_RULES = {
-    "contact_address": "an address in it is a contact's, and a team member or a contact organises it",
-    "customer_domain": "an address in it lies in a customer's domain, and a team member or that side organises it",
-    "sync_unknown_organizer": "its organiser is unknown, but a listed member and a matching address are both invited",
-    "internal": _MAIL_RULES["internal"],
-    "excluded": _MAIL_RULES["excluded"],
-    "no_customer": _MAIL_RULES["no_customer"],
-    "unknown_organizer": "its organiser is neither a team member nor a customer's; the setting sync_unknown_organizer would "
-    "take it",
-    "owner_not_listed": "the calendar's owner neither organises nor attends it, and owner_must_be_listed is on",
-    "not_a_meeting": "it is an entry of a calendar that is no meeting: focus time, out of office, a birthday, a busy block",
-    "private_meeting": "it is private, and the setting private_meetings skips those",
-}
-_NOTHING_KNOWN = (
-    "Nothing is known about this here. Check the spelling and the tenant; that its mailbox was ingested and nothing waits "
-    "(rapport status); and that it was not set aside as unreadable (rapport dlq list)."
-)
-
-
-class ExplainedItem(Decided):
-    """A decision in words; the lists are empty and the subject null where the item is left out.
-
-    `counted` says whether it is in the numbers of a window that holds its time; a planned meeting is not yet.
-    """
-
-    sentence: str
-    counted: bool
-    subject: str | None
-    members: list[str]
-    declined_members: list[str]
-    customers: list[str]
-    contacts: list[str]
-    reason: dict[str, Any]
-
-
-class Explanation(TypedDict):
-    """What is known about an id, a Message-ID, a meeting's UID or an address. `found_as` says which it was taken for."""
-
-    query: str
-    known: bool
-    found_as: str | None
-    decisions: list[Tally]
-    items: list[ExplainedItem]
-    advice: str | None
-
-
-class Explainer:
-    """Answers for one tenant. Raises ConfigError for a tenant that is not there, UnavailableError like Impact."""
-
-    def __init__(self, impact: Impact, tenant: str, keys: TenantKeys, now: datetime) -> None:
-        self._impact = impact
-        self._tenant = tenant
-        self._keys = keys
-        self._now = now
-        self._classes = impact.scope(tenant, now).classes
-
-    def explain(self, what: str) -> Explanation:
-        """Looks for an item of this id, then for items with this Message-ID or UID, then for items that name this address."""
-        query = what.strip()
-        if _ITEM_ID.fullmatch(query) and (decided := self._impact.decision(self._tenant, query)):
-            tally: Tally = {"matched": decided["matched"], "rule": decided["rule"], "items": 1}
-            return self._found(query, "item", [tally], [decided])
-        for hashed, digest in _digests(query, self._keys):
-            tallies = self._impact.tally(self._tenant, hashed, digest)
-            if tallies:
-                newest = self._impact.decisions_with(self._tenant, hashed, digest, _MOST_ITEMS)
-                return self._found(query, _found_as(hashed, newest), tallies, newest)
-        return {
-            "query": query,
-            "known": False,
-            "found_as": None,
-            "decisions": [],
-            "items": [],
-            "advice": _NOTHING_KNOWN,
-        }
-
-    def _found(self, query: str, found_as: str, decisions: list[Tally], newest: list[Decided]) -> Explanation:
-        return {
-            "query": query,
-            "known": True,
-            "found_as": found_as,
-            "decisions": decisions,
-            "items": [self._explained(decided) for decided in newest],
-            "advice": None,
-        }
-
-    def _explained(self, decided: Decided) -> ExplainedItem:
-        whole = self._impact.item(self._tenant, decided["id"]) if decided["matched"] else None
-        obstacle = self._obstacle(decided, whole)
-        return {
-            **decided,
-            "counted": decided["matched"] and not obstacle,
-            "sentence": _sentence(decided, obstacle),
-            "subject": shown_subject(whole) if whole else None,
-            "members": whole["members"] if whole else [],
-            "declined_members": whole["declined_members"] if whole else [],
-            "customers": whole["customers"] if whole else [],
-            "contacts": whole["contacts"] if whole else [],
-            "reason": whole["reason"] if whole else {},
-        }
-
-    def _obstacle(self, decided: Decided, whole: WholeItem | None) -> str:
-        """What keeps an item that belongs here out of the numbers; empty for one that is counted."""
-        if decided["at"] is None:
-            return "it is never counted, because it has no readable time"
-        if decided["kind"] == Kind.EMAIL:
-            counted = decided["mail_class"] in self._classes
-            return "" if counted else f"it is not counted, because its class is {decided['mail_class']}"
-        if whole and whole["cancelled"]:
-            return "it is not counted, because it was cancelled"
-        if datetime.fromisoformat(decided["at"]) >= self._now:
-            return "it is planned, and counted from its start on"
-        return ""
 
 
 def print_explanation(found: Explanation) -> None:
-    """The same in sentences."""
+    """The answer in sentences."""
     out = console()
     if not found["known"]:
         out.print(found["advice"])
         return
     total = sum(tally["items"] for tally in found["decisions"])
     if found["found_as"] == "address":
-        out.print(f"{total} item{'' if total == 1 else 's'} name{'s' if total == 1 else ''} this address:")
-        for tally in found["decisions"]:
-            out.print(
-                f"{tally['items']:8} {'belonging' if tally['matched'] else 'left out'}, {tally['rule']}"
-            )
+        _print_tallies(out, found, total)
     for item in found["items"]:
-        _print_item(item)
+        (_print_line if found["found_as"] == "address" else _print_item)(out, item)
     if total > len(found["items"]):
         out.print(f"Those were the newest {len(found['items'])} of {total}.")
+    for note in found["notes"]:
+        out.print(f"\n{note}")
 
 
-def _digests(query: str, keys: TenantKeys) -> list[tuple[Hashed, str]]:
-    # Meetings have their UID where mail has its Message-ID.
-    names = dict.fromkeys(name for name in (identifier(query), canonical_uid(query)) if name)
-    wanted = [(Hashed.MESSAGE_ID, keyed_hash(keys.hash, "message-id", name).hex()) for name in names]
-    if address := comparable(query):
-        wanted.append((Hashed.ADDRESS, keyed_hash(keys.hash, "address", address).hex()))
-    return wanted
+def _print_tallies(out: Console, found: Explanation, total: int) -> None:
+    out.print(f"{total} item{'' if total == 1 else 's'} name{'s' if total == 1 else ''} this address:")
+    for tally in found["decisions"]:
+        out.print(f"{tally['items']:8} {'belonging' if tally['matched'] else 'left out'}, {tally['rule']}")
+    out.print()
 
 
-def _found_as(hashed: Hashed, found: list[Decided]) -> str:
-    if hashed is Hashed.ADDRESS:
-        return "address"
-    return "uid" if found and found[0]["kind"] == Kind.MEETING else "message_id"
+def _print_line(out: Console, item: ExplainedItem) -> None:
+    """One of many: `rapport explain ID` tells it in full."""
+    at = (item["at"] or "without a time")[:10]
+    told = f"{item['id']}  {at}  {item['rule']}  {item['subject'] or ''}"
+    out.print(escape(told), no_wrap=True, overflow="ellipsis")
 
 
-def _sentence(decided: Decided, obstacle: str) -> str:
-    rules = _MAIL_RULES if decided["kind"] == Kind.EMAIL else _MEETING_RULES
-    why = rules.get(decided["rule"], f"the rule {decided['rule']} decided")
-    if not decided["matched"]:
-        return f"It is left out: {why}."
-    return f"It belongs here, because {why}; {obstacle}." if obstacle else f"It is counted: {why}."
-
-
-def _print_item(item: ExplainedItem) -> None:
-    out = console()
+def _print_item(out: Console, item: ExplainedItem) -> None:
     kind = f"{item['mail_class']} {item['kind']}".strip()
     out.print(f"\n[bold]{item['id']}[/]  {kind}, {item['at'] or 'without a time'}")
     if item["subject"] is not None:
         out.print(escape(item["subject"]), no_wrap=True, overflow="ellipsis")
     out.print(item["sentence"])
-    for name, ids in (
-        ("members", item["members"]),
-        ("declined", item["declined_members"]),
-        ("customers", item["customers"]),
-        ("contacts", item["contacts"]),
-    ):
-        if ids:
-            out.print(escape(f"  {name}: {', '.join(ids)}"))
+    if item["fresh"] is not None:
+        out.print(
+            f"[bold]A change is still under way[/]; then: {item['fresh']['sentence']} Repeat with --wait to see it."
+        )
+    for name in ("members", "declined_members", "customers", "contacts"):
+        if ids := item[name]:
+            out.print(escape(f"  {name.removesuffix('_members')}: {', '.join(ids)}"))
     if item["ambiguous"]:
         out.print("  An address or domain in it has several owners in the directory.")
+    _print_list(out, "Who is in it:", map(_person, item["people"]), _MOST_PEOPLE)
+    if len(item["copies"]) > 1 or not item["matched"]:
+        _print_list(
+            out, "Copies, each under its connection's settings:", map(_copy, item["copies"]), _MOST_COPIES
+        )
+    _print_list(out, "Looked at and not taken:", map(_lost, item["losing"]), _MOST_LOSING)
+    turning = "What would take it out:" if item["matched"] else "What would bring it in:"
+    changes = (f"- {change['sentence']}" for change in item["would_turn"])
+    _print_list(out, turning, changes, _MOST_CHANGES)
     out.print(escape(f"  conversation {item['thread']}, read at {item['origin'] or 'an unknown place'}"))
+    for letter in item["dead_letters"]:
+        out.print(escape(f"  Something of it could not be processed: rapport dlq show {letter}"))
+    for note in item["notes"]:
+        out.print(f"  {note}")
+
+
+def _print_list(out: Console, heading: str, lines: Iterable[str], most: int) -> None:
+    """A heading and so many lines; nothing where there are none. What was cut is counted, `--json` has all."""
+    told = list(lines)
+    if not told:
+        return
+    out.print(heading)
+    for line in told[:most]:
+        out.print(escape(f"  {line}"))
+    if len(told) > most:
+        out.print(f"  and {len(told) - most} more (--json)")
+
+
+def _person(person: Mapping[str, Any]) -> str:
+    known = [f"{word} {', '.join(person[name])}" for name, word in _KNOWN_AS.items() if person.get(name)]
+    standing = person["standing"]
+    if standing == "external" and not known:
+        standing = "nobody the directory knows"
+    return f"{person['address']} ({', '.join(person['roles'])}): {'; '.join([standing, *known])}"
+
+
+def _copy(copy: Mapping[str, Any]) -> str:
+    owner = f"of {copy['member']}" if copy["member"] else "of an unknown holder"
+    return f"{copy['connection']} {owner}: {copy['rule']}"
+
+
+def _lost(entry: Mapping[str, Any]) -> str:
+    value = entry.get("address") or entry.get("domain") or ""
+    return f"{entry['kind']} {entry['id']} ({value}) for {entry['for']}: {entry['why']}"

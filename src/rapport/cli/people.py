@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rapport.cli.operator import operator
 from rapport.settings import load_settings
 from rapport.store import Store, open_store
 from rapport.store.users import ROLES, User, check_user, generate_password
@@ -17,7 +18,6 @@ from rapport_core.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Who may sign in to the dashboard.")
 _TENANT = typer.Option(..., "--tenant", help="The tenant the user belongs to.")
-_OPERATOR = "cli"
 
 
 @app.command("add")
@@ -38,7 +38,7 @@ def add(
     with _store() as store:
         password, made = _password(password_stdin)
         user = store.users.add(email, tenant=tenant, role=role, password=password, member=member)
-        store.audit.record(tenant=tenant, user=_OPERATOR, action="user_added", object=user.id)
+        store.audit.record(tenant=tenant, user=operator(), action="user_added", object=user.id)
     typer.echo(f"added {user.email} ({user.role}) to tenant {user.tenant}")
     if made:
         typer.echo(f"password: {password}   (shown once; it is stored nowhere)")
@@ -72,7 +72,7 @@ def remove(
     """Removes a user; whoever is signed in as him is signed out at once."""
     with _store() as store:
         user = store.users.remove(email, tenant=tenant)
-        store.audit.record(tenant=tenant, user=_OPERATOR, action="user_removed", object=user.id)
+        store.audit.record(tenant=tenant, user=operator(), action="user_removed", object=user.id)
     typer.echo(f"removed {user.email} from tenant {user.tenant}")
 
 

@@ -10,13 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
-from rapport.cli.explaining import Explainer, print_explanation
+from rapport.cli.dead_letters import dead_letters
+from rapport.cli.explaining import print_explanation
+from rapport.cli.operator import operator
 from rapport.cli.tables import print_counts, print_items, print_threads
 from rapport.collected import Collected
-from rapport.kafka import consumer, wire
+from rapport.explaining.explainer import Explainer
+from rapport.explaining.log import SealedLog
+from rapport.kafka import consumer, is_reachable, wire
 from rapport.settings import Endpoints, Settings, endpoints, load_settings
 from rapport.store import Store, open_store
 from rapport.topic_reader import read_all
+from rapport.waiting import wait_for_visible
 from rapport_core.clock import SystemClock
 from rapport_schemas.topics import ITEMS, THREAD_ALIAS, Topic
 from rapport_sinks.clickhouse.batch import Partition, Record
@@ -107,7 +112,7 @@ def threads(tenant: Tenant, as_json: AsJson = False) -> None:
     with _impact(where) as impact:
         gen = impact.scope(tenant, SystemClock().now()).gen
     with _store(settings, where) as store:
-        store.audit.record(tenant=tenant, user="cli", action="threads_listed", object=tenant)
+        store.audit.record(tenant=tenant, user=operator(), action="threads_listed", object=tenant)
         codec = wire(where)
         collected = Collected(tenant, gen, store.keys.tenant_keys(tenant), codec)
         # Items first: an alias that came since then only joins what is one thread.
@@ -125,6 +130,9 @@ def explain(
         str, typer.Argument(metavar="ID|MESSAGE-ID|ADDRESS", help="An item's id, a Message-ID, an address.")
     ],
     tenant: Tenant,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="First wait until everything is decided and visible.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Why something is in the numbers, or why it is not. It is audited. Exits with 1 when nothing is known."""
@@ -133,16 +141,40 @@ def explain(
     with _impact(where) as impact, _store(settings, where) as store:
         now = SystemClock().now()
         impact.scope(tenant, now)  # before keys are made for a tenant that is only misspelt
-        found = Explainer(impact, tenant, store.keys.tenant_keys(tenant), now).explain(what)
+        if wait:
+            wait_for_visible(settings, tenant)
+
+        def audited(action: str, about: str) -> None:
+            store.audit.record(tenant=tenant, user=operator(), action=action, object=about)
+
+        with _sealed(where, store) as sealed:
+            found = Explainer(
+                impact,
+                tenant,
+                store.keys.tenant_keys(tenant),
+                now,
+                sealed=sealed,
+                audited=audited,
+                letters=lambda: dead_letters(tenant),
+            ).explain(what)
         # Addresses and Message-IDs are content; what they led to is not.
-        about = ",".join(item["id"] for item in found["items"])
-        store.audit.record(tenant=tenant, user="cli", action="explained", object=about)
+        audited("explained", ",".join(item["id"] for item in found["items"]))
     if as_json:
         _print_json(found)
     else:
         print_explanation(found)
     if not found["known"]:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _sealed(where: Endpoints, store: Store) -> Iterator[SealedLog | None]:
+    """The log, or None while Kafka does not answer: what is stored is told all the same."""
+    if not is_reachable(where.kafka):
+        yield None
+        return
+    with SealedLog(where, store.keys) as log:
+        yield log
 
 
 @contextmanager

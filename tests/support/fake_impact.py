@@ -72,6 +72,7 @@ class FakeTenant:
     names: dict[str, dict[str, str]]
     items: list[FakeItem] = field(default_factory=list)
     timezone: str = "Europe/Stockholm"
+    health: dict[str, Any] = field(default_factory=dict)
 
 
 class FakeImpact:
@@ -266,6 +267,20 @@ class FakeImpact:
             rows = [{"id": who, **_numbers(mine, by, who)}] if who and mine else []
             result.append({"day": day.isoformat(), "total": _numbers(todays, by, ""), "rows": rows})
         return {"window": {}, "days": result}
+
+    def health(self, tenant: str, now: datetime, days: int = 180, limit: int = 20) -> Any:
+        """What the test said it is, and else nothing."""
+        found = self._tenant(tenant)
+        start, end = self._window(found, days, None, now)
+        window = {"from": start.isoformat(), "to": end.isoformat(), "timezone": found.timezone}
+        return {
+            "window": window,
+            "domains": [],
+            "addresses": [],
+            "ambiguous": [],
+            "floods": [],
+            **found.health,
+        }
 
     def names(self, tenant: str, by: Any) -> Mapping[str, str]:
         """Names by id."""

@@ -8,7 +8,7 @@ from importlib.metadata import version
 import typer
 
 from rapport import logs
-from rapport.cli import dead_letters, demo, directory, ingest, people, results, services, status
+from rapport.cli import dead_letters, demo, directory, ingest, matching, people, results, services, status
 from rapport.local import instance
 from rapport.settings import load_settings
 from rapport_core.errors import RapportError, UnavailableError
@@ -24,7 +24,7 @@ app.add_typer(directory.app, name="directory")
 app.add_typer(people.app, name="user")
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(ingest.app, name="ingest")
-for flat in (services.app, status.app, results.app, demo.app):
+for flat in (services.app, status.app, matching.app, results.app, demo.app):
     app.registered_commands.extend(flat.registered_commands)
     app.registered_groups.extend(flat.registered_groups)
 

@@ -54,7 +54,7 @@ def print_counts(result: CountsResult, by: By, days: int = DEFAULT_DAYS) -> None
     for row in shown:
         table.add_row(*_cells(row, shown_numbers, by, zone))
     numbers = _numbers(result["total"], shown_numbers)
-    table.add_row(_giving_way("all, each once", "bold"), *(f"[bold]{number}[/]" for number in numbers))
+    table.add_row(giving_way("all, each once", "bold"), *(f"[bold]{number}[/]" for number in numbers))
     out.print(
         f"{days} days, {_local(window['from'], zone)} to {_local(window['to'], zone)}, {window['timezone']}"
     )
@@ -76,7 +76,7 @@ def print_items(page: ItemsPage) -> None:
     for item in page["items"]:
         subject = shown_subject(item)
         arrow = _ARROWS.get(item["direction"], "◦")
-        table.add_row(_when(item, zone), arrow, _giving_way(item["author"]), _giving_way(subject))
+        table.add_row(_when(item, zone), arrow, giving_way(item["author"]), giving_way(subject))
     if page["items"]:
         out.print(table)
     out.print(f"{page['total']} item{'' if page['total'] == 1 else 's'}. → sent, ← received, ◦ meeting")
@@ -96,7 +96,7 @@ def print_threads(threads: Sequence[Sequence[str]], unreadable: int) -> None:
 
 
 def _cells(row: CountsRow, numbers: Sequence[str], by: By, zone: ZoneInfo) -> list[RenderableType]:
-    cells: list[RenderableType] = [_giving_way(row["name"]), *_numbers(row, numbers)]
+    cells: list[RenderableType] = [giving_way(row["name"]), *_numbers(row, numbers)]
     cells.append(_local_day(row["last_interaction"], zone))
     if by is not By.MEMBER:
         cells.append(_local_day(row["last_email_reply"], zone))
@@ -107,7 +107,7 @@ def _numbers(row: Mapping[str, object], names: Sequence[str]) -> list[str]:
     return [str(row[name]) for name in names]
 
 
-def _giving_way(text: str, style: str = "") -> Text:
+def giving_way(text: str, style: str = "") -> Text:
     """Text on one line that is cut where the table is too wide.
 
     Its column must not be `no_wrap`: rich takes room from columns that may wrap first, and only then from the others.

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from rapport.dashboard import board, drilldown, signing_in
+from rapport.dashboard import board, drilldown, matching, signing_in
 from rapport.dashboard.guard import Guard
 from rapport.dashboard.parts import Parts, parts_of
 from rapport.dashboard.ports import BoardReader
@@ -58,6 +58,7 @@ def create_app(
             Route("/items", drilldown.show_items),
             Route("/items/{item_id:str}", drilldown.show_item),
             Route("/conversations/{thread:str}", drilldown.show_conversation),
+            Route("/matching", matching.show_matching),
             Route("/login", signing_in.show),
             Route("/login", signing_in.sign_in, methods=["POST"]),
             Route("/logout", signing_in.sign_out, methods=["POST"]),

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 
+from rapport_sinks.clickhouse.matching_health import Health
+
 Json = Mapping[str, Any]
 
 
@@ -87,6 +89,10 @@ class BoardReader(Protocol):
 
         Their `sent`, `received` and `meetings` add up to those of `counts`; with `who`, rows are of this subject only.
         """
+        ...
+
+    def health(self, tenant: str, now: datetime, days: int = ..., limit: int = ...) -> Health:
+        """What of the last `days` matches nothing, with its names sealed, what is ambiguous, and what floods."""
         ...
 
     def names(self, tenant: str, by: Any) -> Mapping[str, str]:

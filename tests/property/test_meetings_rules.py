@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from directory_entries import entry, tenant
+from directory_entries import RECORDED, at, entry, tenant
 from meeting_pages import (
     ZONE,
     assert_as_the_contract_says,
@@ -687,6 +687,14 @@ def test_the_organizer_rule(organizer: str, attendees: list[str], rule: str) -> 
     meeting = office.meeting()
     assert (meeting.rule, meeting.synced) == (rule, rule == "contact_address")
     assert meeting.members == ({"ann"} if meeting.synced else set())
+
+
+def test_who_organises_alone_does_so_under_an_address_that_is_theirs() -> None:
+    """Not under one that was given back, which would make a stranger of them."""
+    office = Office()
+    office.change(entry("member", "ann", at("ann@gmail.com", ended=RECORDED), "ann@acme.com"))
+    office.page("ann", shown("1", event("u1", LATEST, XENA)))
+    assert (office.meeting().organizer, office.meeting().rule) == ("ann@acme.com", "contact_address")
 
 
 def test_an_unknown_organizer_counts_where_the_setting_says_so() -> None:

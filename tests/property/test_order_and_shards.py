@@ -19,11 +19,12 @@ from meeting_pages import day, event, gone, shown
 from meeting_pages import publish as publish_events
 from memory_pipeline import NOW_MS, MemoryPipeline, change_of, mail
 from naive_meetings import Said
-from naive_threads import Letter, NaiveMail
+from naive_threads import NaiveMail
 from rapport_schemas import topics
 from rapport_schemas.changes import still_shown
-from rapport_schemas.records import Change, Item, ItemBody
+from rapport_schemas.records import Change, Item
 from rapport_schemas.topics import MAIL_RAW, Lane
+from seen_letters import everything, expected, live, seen
 from wild_mail import BOXES, Mailboxes
 
 SEEDS = st.integers(0, 1 << 32)
@@ -100,75 +101,12 @@ def calendars(seed: int) -> list[list[Said]]:
 # -- what is seen -----------------------------------------------------------------------------------------------
 
 
-def live(pipeline: MemoryPipeline) -> dict[str, tuple[Item, ItemBody]]:
-    """The letters, by public id."""
-    items = pipeline.items().items()
-    return {id_: (item, body) for id_, (item, body) in items if body is not None and item["kind"] == "email"}
-
-
 def thread_of(pipeline: MemoryPipeline) -> dict[str, str]:
     """The thread of each letter by public id, as readers find it."""
     aliases = pipeline.aliases()
     return {
         id_: aliases.get(item["thread_key"], item["thread_key"]) for id_, (item, _) in live(pipeline).items()
     }
-
-
-def everything(pipeline: MemoryPipeline, *, threads: bool) -> dict[str, Any]:
-    """All that may be seen of the letters, by public id."""
-    found = {
-        id_: (
-            {**item, "sealed": b"", "assignment": 0, "origin": None, "thread_key": ""},
-            {**body, "copies": sorted(body["copies"]), "people": sorted(map(repr, body["people"]))},
-        )
-        for id_, (item, body) in live(pipeline).items()
-    }
-    return {"items": found, "threads": thread_of(pipeline) if threads else {}}
-
-
-def seen(pipeline: MemoryPipeline) -> list[str]:
-    """The letters as `expected` says them."""
-    return sorted(
-        repr(
-            (
-                sorted(tuple(key.split("\x1f", 1)) for key in body["copies"]),
-                body["author"],
-                item["at"] and item["at"] // 1000,
-                item["mail_class"],
-                sorted({p["address"] for p in body["people"] if p["role"] != "reply_to"}),
-                (item["synced"], item["rule"]),
-                [*item["members"], "/", *item["customers"], "/", *item["contacts"]] if item["synced"] else [],
-            )
-        )
-        for item, body in live(pipeline).values()
-    )
-
-
-def expected(letters: Iterable[Letter]) -> list[str]:
-    """The letters as the contract has them."""
-    best = ("human", "list", "bulk", "auto_reply", "calendar_notice", "bounce")
-    return sorted(
-        repr(
-            (
-                sorted(copy.key for copy in one.copies),
-                one.author,
-                one.at,
-                min((copy.mail_class for copy in one.copies), key=best.index),
-                sorted({address for copy in one.copies for _, address in copy.people}),
-                (one.outcome.synced, one.outcome.rule),
-                [
-                    *sorted(one.outcome.members),
-                    "/",
-                    *sorted(one.outcome.customers),
-                    "/",
-                    *sorted(one.outcome.contacts),
-                ]
-                if one.outcome.synced
-                else [],
-            )
-        )
-        for one in letters
-    )
 
 
 def conversations(pairs: Iterable[tuple[str, Iterable[Any]]]) -> set[frozenset[Any]]:
@@ -260,7 +198,8 @@ def check(seed: int, other: int, partitions: int) -> None:
     quiet, loud = calm(case), wild(case, other, partitions)
     assert_as_the_contract_says(quiet, case)
     assert_as_the_contract_says(loud, case)
-    assert everything(loud, threads=True) == everything(quiet, threads=True)
+    assert everything(loud) == everything(quiet)
+    assert thread_of(loud) == thread_of(quiet)
     assert loud.aliases() == quiet.aliases()
 
 
@@ -278,7 +217,7 @@ def check_purges(seed: int, other: int, partitions: int) -> None:
     case = Mailboxes(seed, purges=True)
     loud = wild(case, other, partitions)
     assert_as_the_contract_says(loud, case)
-    assert everything(loud, threads=False) == everything(calm(case), threads=False)
+    assert everything(loud) == everything(calm(case))
 
 
 @settings(deadline=None, max_examples=60)
@@ -292,11 +231,11 @@ def check_repeat(seed: int, partitions: int) -> None:
     """One case, run twice over."""
     case = Mailboxes(seed)
     pipeline = wild(case, seed, partitions)
-    before, aliases = everything(pipeline, threads=True), pipeline.aliases()
+    before, aliases = everything(pipeline), pipeline.aliases()
     for page, lane in arrivals(case.blocks, Random(seed + 1)):
         publish(pipeline, page, lane)
     pipeline.run()
-    assert everything(pipeline, threads=True) == before
+    assert everything(pipeline) == before
     assert pipeline.aliases() == aliases
 
 

@@ -10,7 +10,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from memory_keys import MemoryKeyRing
@@ -56,17 +56,21 @@ _WAKES = 0.1
 
 
 class _View:
-    """A worker's copy of the directory: reads the log in memory up to what a notice asks for."""
+    """A worker's copy of the directory: reads the log in memory up to what a notice asks for, or somewhat further."""
 
     def __init__(self, pipeline: MemoryPipeline) -> None:
         self._pipeline, self._directory, self._read = pipeline, Directory(), 0
 
-    def catch_up(self, offset: int, /) -> None:
+    def catch_up(self, offset: int, /) -> int:
         log = self._pipeline.logs[DIRECTORY.name, 0]
+        if self._pipeline.reads_ahead:
+            offset = self._pipeline.random.randint(offset, max(offset, len(log) - 1))
         while self._read <= offset:
             value = log[self._read].value
-            self._directory.apply(self._pipeline.wire.decode("directory_entry", value), self._read)
+            if value is not None:
+                self._directory.apply(self._pipeline.wire.decode("directory_entry", value), self._read)
             self._read += 1
+        return self._read
 
     def tenant(self, tenant: str, /) -> TenantDirectory:
         return self._directory.tenant(tenant)
@@ -81,6 +85,10 @@ class MemoryPipeline:
     crash_rate: float = 0.0
     has_zombies: bool = False
     """Whether a lost batch's outputs may come out in part, or later than what its partition's new owner wrote."""
+    move_rate: float = 0.0
+    """How often the partitions go to the other of two workers, whose copy of the directory may be older; a crashed one starts anew."""
+    reads_ahead: bool = False
+    """Whether a copy of the directory may know more than notices asked for."""
     wire: Wire = field(default_factory=Wire)
     keys: MemoryKeyRing = field(default_factory=MemoryKeyRing)
 
@@ -93,7 +101,12 @@ class MemoryPipeline:
         self.fetch = 0
         self.assignment = 1
         self.route = RouteStage(self.wire, self.keys, partitions=self.partitions)
-        self.weave = WeaveStage(self.wire, self.keys, _View(self), partitions=self.partitions)
+        self.weave = self._new_weave()
+        self._other_weave = self._new_weave()
+
+    def _new_weave(self) -> WeaveStage:
+        """That of a worker which knows nothing of the directory yet."""
+        return WeaveStage(self.wire, self.keys, _View(self), partitions=self.partitions)
 
     def append(self, records: Sequence[OutRecord]) -> None:
         for record in records:
@@ -220,8 +233,24 @@ class MemoryPipeline:
 
     def publish_entries(self, entries: Sequence[DirectoryEntry]) -> None:
         self.append(
-            [OutRecord(DIRECTORY.name, 0, b"", self.wire.encode("directory_entry", e)) for e in entries]
+            [
+                OutRecord(
+                    DIRECTORY.name,
+                    0,
+                    composite_key(TENANT, e["kind"], e["id"]),
+                    self.wire.encode("directory_entry", e),
+                )
+                for e in entries
+            ]
         )
+
+    def compact_directory(self) -> None:
+        """What the broker's cleaner does: of each key only the last record is left, the others are holes."""
+        log = self.logs[DIRECTORY.name, 0]
+        last = {record.key: record.offset for record in log}
+        log[:] = [
+            record if last[record.key] == record.offset else replace(record, value=None) for record in log
+        ]
 
     def publish_mark(self, mark_id: str) -> None:
         mark: Mark = {"id": mark_id, "tenant": TENANT, "round": 0, "source": "command", "dirty": False}
@@ -255,6 +284,8 @@ class MemoryPipeline:
             return True
         if not inputs:
             return False
+        if self.move_rate and self.random.random() < self.move_rate:
+            self._move()
         stage, lane, place = self.random.choice(inputs)
         start = self.committed[place]
         size = self.random.choice((1, 2, 5, 50))
@@ -306,7 +337,14 @@ class MemoryPipeline:
         """A crashed worker comes back under a new assignment number."""
         crashed = self.random.random() < self.crash_rate
         self.assignment += crashed
+        if crashed and self.move_rate:
+            self.weave = self._new_weave()
         return crashed
+
+    def _move(self) -> None:
+        """The other worker takes over, under a new assignment number."""
+        self.assignment += 1
+        self.weave, self._other_weave = self._other_weave, self.weave
 
     def run(self) -> None:
         """Runs until every input is acknowledged."""

@@ -274,10 +274,11 @@ class NaiveMeetings:
         self.decide(found, state, copies)
         return found
 
-    def addresses(self, member: str) -> list[str]:
-        """The addresses of a member, the primary first."""
-        every = self.matching.entries("member", "addresses", None)
-        return [entry["value"] for record, entry in every if record["id"] == member]
+    def addresses(self, member: str, at: int) -> list[str]:
+        """The addresses of a member, those that are theirs at a time first, then the primary."""
+        mine = [r for r in self.matching.records if (r["kind"], r["id"]) == ("member", member)]
+        own = [entry["value"] for record in mine for entry in record["addresses"]]
+        return [*(address for address in own if self.is_member(member, address, at)), *own]
 
     def is_member(self, member: str, address: str, at: int | None) -> bool:
         """Whether the address is the member's."""
@@ -294,7 +295,7 @@ class NaiveMeetings:
         """The organiser's address; where no copy names one, the owner of the copy that says the state organises."""
         named = (comparable(copy.event["organizer"]) for copy in [state, *newest_first(copies)])
         return next((address for address in named if address), "") or next(
-            iter(self.addresses(state.member)), ""
+            iter(self.addresses(state.member, moment(state.event["start"], self.zone))), ""
         )
 
     def decide(self, found: Meeting, state: Copy, copies: list[Copy]) -> None:

@@ -110,7 +110,10 @@ class _Assembly:
         return answer if answer or named else None
 
     def _organizer(self) -> Person:
-        """Who organises; where no copy names anybody, the owner of the copy that tells the state made it alone."""
+        """Who organises; where no copy names anybody, the owner of the copy that tells the state made it alone.
+
+        The owner's address is one that is theirs at the time, if any is.
+        """
         for copy in self._newest_first:
             content = _content(copy)
             if content["organizer"]:
@@ -120,7 +123,9 @@ class _Assembly:
                     "name": content["organizer_name"],
                 }
         owner = self._directory.subject("member", self._state["member"])
-        address = owner.addresses[0].value if owner is not None and owner.addresses else ""
+        own = [ref.value for ref in owner.addresses] if owner else []
+        theirs = (one for one in own if self._state["member"] in self._facts(one).members)
+        address = next(theirs, next(iter(own), ""))
         return {"role": "organizer", "address": address, "name": owner.name if owner and address else ""}
 
     def _people(self, organizer: Person) -> list[Person]:

@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 from rich.table import Table
 
 from rapport import logs
@@ -28,29 +26,11 @@ from rapport.local.supervisor import Supervisor
 from rapport.settings import load_settings
 from rapport.waiting import wait_for_visible
 from rapport_core.clock import SystemClock
-from speed.background import Background
+from speed.memory import THIS, PeakMemory
 from speed.report import MEGABYTE, machine, paper, text_of
 
 RESULTS = Path(__file__).parent / "results"
-SAMPLE_SECONDS = 0.25
 MILLION = {"copies": 940_000, "meetings": 60_000}
-THIS = "this command"
-
-
-class PeakMemory(Background):
-    """Samples the resident memory of this process and of everything it started, by name."""
-
-    def __init__(self) -> None:
-        super().__init__(SAMPLE_SECONDS)
-        self.peaks: dict[str, int] = defaultdict(int)
-
-    def look(self) -> None:
-        """Takes one sample."""
-        own = psutil.Process()
-        for process in [own, *own.children(recursive=True)]:
-            with suppress(psutil.Error):
-                name = THIS if process.pid == own.pid else _name(process)
-                self.peaks[name] = max(self.peaks[name], process.memory_info().rss)
 
 
 @dataclass
@@ -75,15 +55,6 @@ class Phases:
     def rate(self, *names: str) -> float:
         """Copies a second over the phases together."""
         return self.copies / max(sum(self.seconds[name] for name in names), 0.001)
-
-
-def _name(process: psutil.Process) -> str:
-    line = process.cmdline()
-    for word in line:
-        if word.startswith("rapport.processes."):
-            part = word.rpartition(".")[2]
-            return f"worker-{process.environ().get('RAPPORT_WORKER', '0')}" if part == "worker" else part
-    return "kafka" if process.name() == "java" else process.name()
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rapport(instance: RunningStack) -> Run:
     """Runs a command against the instance, which must succeed; with `--json` the parsed answer comes back."""
 

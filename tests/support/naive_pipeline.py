@@ -59,9 +59,13 @@ class Book:
         labels = address.rpartition("@")[2].split(".")
         return [".".join(labels[start:]) for start in range(len(labels))]
 
+    def is_internal(self, address: str) -> bool:
+        """Whether it is one of ours: in an own domain, or a member's wherever it is."""
+        return any(s in self.own for s in self.suffixes(address)) or bool(self.find(self.members, address))
+
     def customers(self, address: str) -> set[str]:
         """The customers an address stands for."""
-        if any(s in self.own for s in self.suffixes(address)):
+        if self.is_internal(address):
             return set()
         if self.by_domain:
             return next((self.domains[s] for s in self.suffixes(address) if s in self.domains), set())
@@ -97,7 +101,7 @@ def decide(mail: Mail, book: Book, thread: str) -> Fact:
     for copy in mail.copies:
         if copy.mail_class != "list":
             members.add(copy.owner)
-    contacts = {c for a in mail.named if book.customers(a) for c in book.find(book.contacts, a)}
+    contacts = {c for a in mail.named if not book.is_internal(a) for c in book.find(book.contacts, a)}
     customers = {c for a in mail.named for c in book.customers(a)}
     author = {
         "member": book.find(book.members, mail.author),

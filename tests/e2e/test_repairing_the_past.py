@@ -1,0 +1,191 @@
+"""A public list's archive is read once; then its directory changes, again and again, and every number follows."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from archive_oracle import ArchiveOracle
+from corpora import USRP, corpus
+
+Run = Callable[..., Any]
+Document = dict[str, Any]
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(1200)]
+TENANT: Final = ("--tenant", "usrp")
+DAYS: Final = 3650
+BOARDS: Final = ("member", "customer", "contact")
+
+
+@dataclass
+class Repaired:
+    """An instance that has read the archive, which is gone since, and the oracle that still has it."""
+
+    rapport: Run
+    oracle: ArchiveOracle
+    original: Document
+    folder: Path
+
+    def load(self, document: Document, *, wait: bool) -> None:
+        """The directory becomes this document."""
+        file = self.folder / "directory.json"
+        file.write_text(json.dumps(document), encoding="utf-8")
+        self.rapport("directory", "load", file, *TENANT, "--prune", "--yes", *(["--wait"] if wait else []))
+
+    def run(self, *arguments: str) -> None:
+        """One command about the tenant; when it returns, everything is decided anew."""
+        self.rapport(*arguments, *TENANT, "--wait")
+
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """Each board as `counts` says it: rows that have something by id, the total under an empty id."""
+        return {by: self._board(by) for by in BOARDS}
+
+    def _board(self, by: str) -> dict[str, Any]:
+        said = self.rapport("counts", *TENANT, "--days", DAYS, "--json", "--by", by)
+        rows = {row.pop("id"): row for row in said["rows"] if row["last_interaction"]}
+        for row in rows.values():
+            row.pop("name")
+        return {"": said["total"], **rows}
+
+    def is_right(self, document: Document) -> dict[str, dict[str, Any]]:
+        """Every cell is the oracle's under this directory. Returns the boards."""
+        shown = self.shown()
+        self.oracle.under(document)
+        for by in BOARDS:
+            expected = self.oracle.board(by, DAYS, datetime.now(UTC))
+            wrong = {
+                who: (expected.get(who), shown[by].get(who))
+                for who in expected.keys() | shown[by].keys()
+                if expected.get(who) != shown[by].get(who)
+            }
+            assert not wrong, (
+                f"{len(wrong)} rows by {by}, expected and shown: {dict(list(wrong.items())[:5])}"
+            )
+        return shown
+
+
+@pytest.fixture(scope="module")
+def original() -> Document:
+    """The archive's directory."""
+    document: Document = json.loads(corpus("usrp-users.directory.json").read_text(encoding="utf-8"))
+    return document
+
+
+@pytest.fixture(scope="module")
+def repaired(rapport: Run, original: Document, tmp_path_factory: pytest.TempPathFactory) -> Repaired:
+    """Reads the archive once; the file that was read is deleted, so nothing can be read again."""
+    folder = tmp_path_factory.mktemp("usrp")
+    oracle = ArchiveOracle(corpus("usrp-users.directory.json"), {"m0": corpus(USRP)})
+    found = Repaired(rapport, oracle, original, folder)
+    found.load(original, wait=False)
+    archive = folder / USRP
+    shutil.copy(corpus(USRP), archive)
+    rapport(
+        "ingest", "mbox", archive, *TENANT, "--member", "m0", "--connection", "list", "--wait", seconds=400
+    )
+    archive.unlink()
+    return found
+
+
+def changed(original: Document, change: Callable[[Document], object]) -> Document:
+    """The document with the change made."""
+    document = deepcopy(original)
+    change(document)
+    return document
+
+
+def match_by_domain(document: Document) -> None:
+    document["tenant"]["settings"]["match_by"] = "domain"
+
+
+def not_configured_as_own(document: Document) -> None:
+    """Members still have addresses there, so it stays an own domain."""
+    document["tenant"]["own_domains"].remove("ettus.com")
+
+
+def no_own_domain(document: Document) -> None:
+    """The people stay members and lose their addresses: the list itself is a stranger now."""
+    not_configured_as_own(document)
+    for member in document["members"]:
+        member["addresses"] = [one for one in member["addresses"] if not one.endswith("@ettus.com")]
+
+
+def a_customer_of_its_own(document: Document) -> None:
+    """Every mail of the list matches then, for the list stands below the domain."""
+    no_own_domain(document)
+    match_by_domain(document)
+    document["customers"].append({"id": "ettus", "name": "Ettus", "domains": ["ettus.com"]})
+
+
+def without_a_domain(document: Document) -> None:
+    document["exclusions"].append({"domain": "nd.edu"})
+
+
+def without_an_address(document: Document) -> None:
+    document["exclusions"].append({"address": "patchvonbraun@gmail.com"})
+
+
+def a_contact_more(document: Document) -> None:
+    document["customers"].append({"id": "gnu", "name": "GNU", "domains": []})
+    document["contacts"].append(
+        {"id": "gnu-list", "name": "Discuss", "customer": "gnu", "addresses": ["discuss-gnuradio@gnu.org"]}
+    )
+
+
+def an_alias(document: Document) -> None:
+    """The list's most diligent writer was one of the team all along."""
+    next(one for one in document["members"] if one["id"] == "m24")["addresses"].append(
+        "patchvonbraun@gmail.com"
+    )
+
+
+def a_customer_less(document: Document) -> None:
+    document["customers"] = [one for one in document["customers"] if one["id"] != "c628"]
+    document["contacts"] = [one for one in document["contacts"] if one["customer"] != "c628"]
+
+
+CHANGES: Final = (
+    match_by_domain,
+    not_configured_as_own,
+    no_own_domain,
+    a_customer_of_its_own,
+    without_a_domain,
+    without_an_address,
+    a_contact_more,
+    an_alias,
+    a_customer_less,
+)
+
+
+def test_every_change_and_its_undoing_leave_the_oracles_numbers(repaired: Repaired) -> None:
+    """After each the boards are the oracle's, cell by cell; after each undoing they are the first ones again."""
+    first = repaired.is_right(repaired.original)
+    assert first["customer"][""]["emails"] > 10_000
+    for change in CHANGES:
+        document = changed(repaired.original, change)
+        repaired.load(document, wait=True)
+        shown = repaired.is_right(document)
+        assert (shown == first) == (change is not_configured_as_own), change.__name__
+        repaired.load(repaired.original, wait=True)
+        assert repaired.shown() == first, change.__name__
+
+
+def test_changes_on_top_of_each_other_end_as_the_last_one_alone(repaired: Repaired) -> None:
+    """Nobody waits for one before the next; what is undone before it was decided was never there."""
+    first = repaired.is_right(repaired.original)
+    everything = deepcopy(repaired.original)
+    for change in (without_a_domain, a_contact_more, an_alias, match_by_domain):
+        change(everything)
+        repaired.load(everything, wait=False)
+    repaired.load(changed(repaired.original, a_customer_less), wait=False)
+    repaired.load(everything, wait=True)
+    assert repaired.is_right(everything) != first
+    repaired.load(repaired.original, wait=True)
+    assert repaired.shown() == first

@@ -15,7 +15,7 @@ from rapport.dashboard.guard import signed_in_of
 from rapport.dashboard.parts import parts_of
 from rapport.dashboard.ports import BoardReader, Json
 from rapport.dashboard.rendering import page
-from rapport.dashboard.why import explained
+from rapport.dashboard.why import explained, show_left_out
 from rapport.store.users import User
 
 LONGEST_CONVERSATION: Final = 500
@@ -69,11 +69,13 @@ def show_items(request: Request) -> Response:
 
 
 def show_item(request: Request) -> Response:
-    """One item: when, who, and why it is counted."""
+    """One item: when, who, and why it is counted; to an admin also why one is not."""
     user = signed_in_of(request).session.user
     parts = parts_of(request)
     impact = parts.impact
     item = impact.item(user.tenant, request.path_params["item_id"])
+    if item is None and (answer := show_left_out(request, Names(impact, user.tenant))) is not None:
+        return answer
     if item is None or not _may_see(user, item):
         raise HTTPException(404, "There is no such item, or it is not yours to see.")
     names = Names(impact, user.tenant)

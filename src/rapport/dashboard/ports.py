@@ -106,3 +106,14 @@ class BoardReader(Protocol):
     def generation(self, tenant: str) -> int:
         """The generation people see: the cheapest question, asked to see whether there is an answer."""
         ...
+
+
+class LeftOutReader(Protocol):
+    """Explains an item that is in no number; `rapport.explaining.desk.Desk` answers, tests have a fake."""
+
+    def item(self, tenant: str, item_id: str, now: datetime, user: str) -> Json | None:
+        """One item of the JSON of `rapport explain`; None when there is none. Opening it is audited as done by `user`.
+
+        May raise UnavailableError. It may be called from several threads.
+        """
+        ...

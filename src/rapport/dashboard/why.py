@@ -1,10 +1,17 @@
-"""Why an item is in the record, as sentences for people."""
+"""Why an item is in the record, or is not, as sentences for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rapport.dashboard.guard import signed_in_of
+from rapport.dashboard.parts import parts_of
+from rapport.dashboard.rendering import page
 
 _EMAIL_RULES: Final = {
     "contact_address": "An address in it belongs to a contact of a customer, and it was written by your team or by that side.",
@@ -26,6 +33,12 @@ _CLASSES: Final = {
     "calendar_notice": "It is a calendar notice, which is not counted unless your settings say so.",
     "bounce": "It is a delivery report, which is not counted unless your settings say so.",
 }
+
+
+_MAY_OPEN: Final = frozenset({"admin"})
+"""Roles that may open what is sealed: mail that belongs to no customer is nobody's business but the one's who runs this."""
+
+_KNOWN_AS: Final = (("members", "member"), ("contacts", "contact"), ("customers", "customer"))
 
 
 class _Naming(Protocol):
@@ -51,6 +64,38 @@ def explained(item: Mapping[str, Any], names: _Naming, now: datetime) -> list[st
         places = "calendars" if is_meeting else "mailboxes or folders"
         sentences.append(f"It was found in {item['copies']} {places} and counts once.")
     return sentences
+
+
+def show_left_out(request: Request, names: _Naming) -> Response | None:
+    """The page of an item that is in no number; None for other roles, and when there is no such item."""
+    user, parts = signed_in_of(request).session.user, parts_of(request)
+    if parts.left_out is None or user.role not in _MAY_OPEN:
+        return None
+    item = parts.left_out.item(user.tenant, request.path_params["item_id"], parts.clock.now(), user.id)
+    if item is None:
+        return None
+    values = {
+        "item": item,
+        "people": [(person, _standing(person, names)) for person in item["people"]],
+        "timezone": parts.impact.timezone(user.tenant),
+    }
+    return page(request, "why.html", values)
+
+
+def _standing(person: Mapping[str, Any], names: _Naming) -> str:
+    """What the directory knows of somebody, with names for ids."""
+    known = [
+        f"{kind} {', '.join(names.of(kind, subject) for subject in person[field])}"
+        for field, kind in _KNOWN_AS
+        if person.get(field)
+    ]
+    if person.get("excluded_by"):
+        known.append("excluded")
+    return (
+        "; ".join([person["standing"], *known])
+        if known or person["standing"] != "external"
+        else "not in the directory"
+    )
 
 
 def _of_meeting(item: Mapping[str, Any], names: _Naming, now: datetime) -> list[str]:

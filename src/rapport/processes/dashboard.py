@@ -15,7 +15,7 @@ import structlog
 import uvicorn
 
 from rapport.dashboard.app import create_app
-from rapport.dashboard.ports import BoardReader
+from rapport.explaining.desk import Desk
 from rapport.local.ready import announce
 from rapport.logs import configure
 from rapport.settings import Endpoints, Settings, endpoints, load_settings
@@ -44,7 +44,9 @@ def main() -> None:
 def _serve(settings: Settings, where: Endpoints) -> None:
     with open_store(settings, where) as store, _listen(_port(settings, where)) as listening:
         port = listening.getsockname()[1]
-        app = create_app(store, LazyBoard(where.clickhouse), cookie=f"rapport_session_{port}")
+        open_board = LazyBoard(where.clickhouse)
+        desk = Desk(where, store, open_board)
+        app = create_app(store, open_board, left_out=desk, cookie=f"rapport_session_{port}")
         config = uvicorn.Config(
             app,
             access_log=False,  # the guard logs requests, without what people searched for
@@ -66,7 +68,7 @@ class LazyBoard:
         self._lock = threading.Lock()
         self._board: Board | None = None
 
-    def __call__(self) -> BoardReader:
+    def __call__(self) -> Board:
         """The numbers. Raises UnavailableError while ClickHouse does not answer."""
         with self._lock:
             if self._board is None:

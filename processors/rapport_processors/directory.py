@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
 from rapport_core.errors import PoisonError
@@ -19,6 +20,7 @@ from rapport_processors.directory_settings import (
     DEFAULT_TIMEZONE,
     TenantSettings,
     overridden,
+    parse_connection,
     parse_settings,
     parse_tenant,
 )
@@ -86,7 +88,7 @@ class TenantDirectory:
         self._lookup = self.lookup(None)
 
     def subject(self, kind: str, subject_id: str) -> Subject | None:
-        """A tenant, member, customer, contact or exclusion by its id."""
+        """A tenant, member, connection, customer, contact, exclusion or choice by its id."""
         return self._indexes.subjects[kind].get(subject_id)
 
     def subjects(self, kind: str) -> Mapping[str, Subject]:
@@ -107,6 +109,15 @@ class TenantDirectory:
             self._resolved.pop(connection, None)
         self.has_overrides = bool(self._overrides)
         self.decisions.clear()
+
+    def overrides(self) -> Mapping[str, Mapping[str, object]]:
+        """What connections have of their own, by connection; a live view."""
+        return self._overrides
+
+    def own_domains(self) -> dict[str, bytes]:
+        """Each of our domains with a fingerprint of when it is ours: equal ones make the same addresses internal."""
+        own = self._indexes.own
+        return {domain: _fingerprint(own.get(domain) or ()) for domain in own}
 
     def has_member(self, member: str) -> bool:
         """Whether the directory has this member."""
@@ -168,6 +179,8 @@ class TenantDirectory:
             return False
         if kind == "tenant":
             self._configure("" if entry["deleted"] else entry["settings"])
+        elif kind == "connection":
+            self.override(subject_id, {} if entry["deleted"] else parse_connection(entry["settings"]))
         if old is not None:
             self._indexes.take(kind, subject_id)
             old.release()
@@ -186,6 +199,14 @@ class TenantDirectory:
         self.timezone = timezone
         self._lookup = self.lookup(None)
         self._resolved = {name: overridden(self.settings, own) for name, own in self._overrides.items()}
+
+
+def _fingerprint(refs: Iterable[Ref]) -> bytes:
+    """A digest of the times at which any of the entries applies; those of ten thousand colleagues are mostly one."""
+    times = {(ref.valid_from, ref.end, ref.open) for ref in refs}
+    if (None, None, True) in times:
+        return b"always"
+    return blake2b(repr(sorted(times, key=repr)).encode(), digest_size=16).digest()
 
 
 class Directory:

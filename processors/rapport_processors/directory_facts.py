@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from rapport_processors.directory_index import TenantIndexes, suffixes
-from rapport_processors.directory_records import Ref
+from rapport_processors.directory_records import Choice, Ref
 from rapport_processors.directory_settings import TenantSettings
 from rapport_processors.mail.addresses import domain_of, untagged
 from rapport_processors.public_providers import public_providers
@@ -43,41 +43,28 @@ class Side:
 
     Attributes:
         candidates: every entry that applies, oldest first, one for each subject.
+        possible: of these, whom it may be: the one that a person chose, else all.
         ids: the subjects it is attributed to.
         customers: the customers it is attributed to.
-        ambiguous: several subjects have it, whatever the rule makes of that.
+        ambiguous: several subjects have it and no person chose, whatever the rule makes of that.
         used: the entries behind `ids`, JSON-ready.
     """
 
-    __slots__ = ("ambiguous", "candidates", "customers", "ids", "used")
+    __slots__ = ("ambiguous", "candidates", "customers", "ids", "possible", "used")
 
     def __init__(
-        self, candidates: tuple[Ref, ...], chosen: tuple[Ref, ...], customers: Iterable[str]
+        self, candidates: tuple[Ref, ...], chosen: tuple[Ref, ...], customers: Iterable[str], choice: str = ""
     ) -> None:
         self.candidates = candidates
-        self.ambiguous = len(candidates) > 1
+        self.possible = chosen if choice else candidates
+        self.ambiguous = len(self.possible) > 1
         self.ids = tuple(ref.owner.id for ref in chosen)
         self.customers = tuple(customers)
-        self.used = [used_entry(ref) for ref in chosen]
+        self.used = [{**used_entry(ref), "choice": choice} if choice else used_entry(ref) for ref in chosen]
 
 
 NOBODY = Side((), (), ())
 """Shared by all addresses without a match: most addresses of most mail."""
-
-
-def _side(refs: tuple[Ref, ...], policy: str, customer_of: CustomerOf) -> Side:
-    if not refs:
-        return NOBODY
-    candidates = _one_each(refs)
-    chosen = candidates
-    if len(candidates) > 1 and policy == "oldest":
-        chosen = candidates[:1]
-    customers = dict.fromkeys(customer_of(ref) for ref in chosen)
-    if len(candidates) > 1 and policy == "review":
-        # Who it is waits for a person; the customer does not where all candidates agree on it.
-        return Side(candidates, (), customers if len(customers) == 1 and "" not in customers else ())
-    customers.pop("", None)
-    return Side(candidates, chosen, customers)
 
 
 class CustomerOf:
@@ -167,8 +154,8 @@ class Lookup:
         return Facts(
             internal,
             members,
-            _side(contacts, self._policy, self._customer_of),
-            _side(customers, self._policy, self._customer_of),
+            self._side(contacts, address, untagged(address)),
+            self._side(customers, *(ref.value for ref in customers[:1])),
             excluded,
         )
 
@@ -177,6 +164,32 @@ class Lookup:
         indexes = self._indexes
         index = indexes.member_addresses if kind == "member" else indexes.contact_addresses
         return self._validity.of(index.exact(address)) or self._validity.of(index.alike(untagged(address)))
+
+    def _side(self, refs: tuple[Ref, ...], *values: str) -> Side:
+        """Whom the entries are attributed to; `values` are what a choice of it may name, the nearest first."""
+        if not refs:
+            return NOBODY
+        candidates = chosen = _one_each(refs)
+        choice = ""
+        if len(candidates) > 1:
+            choice, chosen = self._chosen(candidates, values)
+        customers = dict.fromkeys(self._customer_of(ref) for ref in chosen or candidates)
+        if not chosen:
+            # Who it is waits for a person; the customer does not where all candidates agree on it.
+            return Side(candidates, (), customers if len(customers) == 1 and "" not in customers else ())
+        customers.pop("", None)
+        return Side(candidates, chosen, customers, choice)
+
+    def _chosen(self, candidates: tuple[Ref, ...], values: Iterable[str]) -> tuple[str, tuple[Ref, ...]]:
+        """Of several the one that a person chose, with the id of that choice; else what the tenant's rule says."""
+        if choices := self._indexes.choices:
+            named = {ref.owner.id: ref for ref in candidates}
+            for choice in (ref.owner for value in values for ref in self._validity.of(choices.get(value))):
+                if isinstance(choice, Choice) and choice.chosen in named:
+                    return choice.id, (named[choice.chosen],)
+        if self._policy == "review":
+            return "", ()
+        return "", candidates[:1] if self._policy == "oldest" else candidates
 
     def passed_over(self, address: str) -> tuple[Ref, ...]:
         """Contacts and customers that resemble the address but do not apply: another time, or the shorter domain."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rapport_processors.directory_records import PairExclusion, Ref, Subject
+from rapport_processors.directory_records import KINDS, PairExclusion, Ref, Subject
 from rapport_processors.mail.addresses import domain_of, untagged
 from rapport_processors.public_providers import public_providers
 
@@ -114,18 +114,13 @@ class TenantIndexes:
     """A tenant's subjects by kind and id, and every index over their entries. `put` and `take` are each other's inverse."""
 
     def __init__(self) -> None:
-        self.subjects: dict[str, dict[str, Subject]] = {
-            "tenant": {},
-            "member": {},
-            "customer": {},
-            "contact": {},
-            "exclusion": {},
-        }
+        self.subjects: dict[str, dict[str, Subject]] = {kind: {} for kind in KINDS}
         self.member_addresses = AddressIndex()
         self.contact_addresses = AddressIndex()
         self.customer_domains = RefIndex()
         self.excluded_addresses = RefIndex()
         self.excluded_domains = RefIndex()
+        self.choices = RefIndex()
         self.own = OwnDomains()
         self.pairs: dict[tuple[str, str], dict[Ref, None]] = {}
 
@@ -155,8 +150,10 @@ class TenantIndexes:
         elif kind == "tenant":
             for ref in subject.domains:
                 self.own.add(ref.value, ref) if add else self.own.remove(ref.value, ref)
-        else:
+        elif kind == "exclusion":
             self._exclusion(subject, add=add)
+        elif kind == "choice":
+            self._choice(subject, add=add)
 
     def _own_by_address(self, member: Subject, *, add: bool) -> None:
         for ref in member.addresses:
@@ -177,14 +174,21 @@ class TenantIndexes:
                 del self.pairs[pair]
             return
         for ref in subject.addresses:
-            for key in excluded_forms(ref.value):
+            for key in meant_forms(ref.value):
                 _set(self.excluded_addresses, key, ref, add=add)
         for ref in subject.domains:
             _set(self.excluded_domains, ref.value, ref, add=add)
 
+    def _choice(self, choice: Subject, *, add: bool) -> None:
+        for ref in choice.addresses:
+            for key in meant_forms(ref.value):
+                _set(self.choices, key, ref, add=add)
+        for ref in choice.domains:
+            _set(self.choices, ref.value, ref, add=add)
 
-def excluded_forms(address: str) -> set[str]:
-    """Under what an exclusion is found. One of a tagged address means that tag; any other means the whole mailbox."""
+
+def meant_forms(address: str) -> set[str]:
+    """Under what an exclusion or a choice is found. One of a tagged address means that tag; any other the whole mailbox."""
     return {address} if "+" in address.rpartition("@")[0] else {address, untagged(address)}
 
 

@@ -37,8 +37,10 @@ def _refs(indexes: TenantIndexes, settings: TenantSettings, address: str, at: in
         yield from index.alike(untagged(address))
     for form in (address, untagged(address)):
         yield from indexes.excluded_addresses.get(form)
+        yield from indexes.choices.get(form)
     for suffix in suffixes(domain_of(address)):
         yield from indexes.customer_domains.get(suffix)
+        yield from indexes.choices.get(suffix)
         yield from indexes.excluded_domains.get(suffix)
         yield from _own(indexes, settings, suffix, at)
 

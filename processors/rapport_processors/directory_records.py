@@ -7,7 +7,7 @@ from sys import intern
 
 from rapport_schemas.records import DirectoryEntry, Entry
 
-KINDS = ("tenant", "member", "customer", "contact", "exclusion")
+KINDS = ("tenant", "member", "connection", "customer", "contact", "exclusion", "choice")
 """Kinds of entries, in the order in which a reader can resolve their references."""
 
 
@@ -37,7 +37,7 @@ class Ref:
 
 
 class Subject:
-    """A tenant, member, customer, contact or exclusion. `addresses` and `domains` are their entries."""
+    """A tenant, member, connection, customer, contact, exclusion or choice. `addresses` and `domains` are their entries."""
 
     __slots__ = ("addresses", "customer", "domains", "id", "kind", "name", "offset")
 
@@ -70,6 +70,20 @@ class PairExclusion(Subject):
         self.contact = intern(entry["contact"])
 
 
+class Choice(Subject):
+    """A person's decision who an ambiguous address or domain is; its only entry is that address or domain.
+
+    Attributes:
+        chosen: id of the contact that the address is, or of the customer that the domain is.
+    """
+
+    __slots__ = ("chosen",)
+
+    def __init__(self, entry: DirectoryEntry, offset: int) -> None:
+        super().__init__(entry, offset)
+        self.chosen = intern(entry["contact"] or entry["customer"])
+
+
 def is_open(entry: Entry, record_time: int) -> bool:
     """Whether an entry is open at the time of the record that carries it."""
     if entry["ended_at"] is not None:
@@ -80,5 +94,7 @@ def is_open(entry: Entry, record_time: int) -> bool:
 
 def subject_of(entry: DirectoryEntry, offset: int) -> Subject:
     """The subject that a record describes."""
+    if entry["kind"] == "choice":
+        return Choice(entry, offset)
     pair = entry["kind"] == "exclusion" and entry["member"]
     return PairExclusion(entry, offset) if pair else Subject(entry, offset)

@@ -170,6 +170,23 @@ def tenant_json(timezone: str, settings: Mapping[str, object]) -> str:
     return json.dumps({"timezone": timezone, "settings": dict(settings)}, sort_keys=True, ensure_ascii=False)
 
 
+def connection_json(settings: Mapping[str, object]) -> str:
+    """What a connection's directory entry carries in `settings`; equal values give equal text."""
+    return json.dumps({"settings": dict(settings)}, sort_keys=True, ensure_ascii=False)
+
+
+def parse_connection(text: str) -> dict[str, object]:
+    """Raw settings of `connection_json`; empty text sets nothing. Raises ConfigError."""
+    if not text:
+        return {}
+    try:
+        return dict(json.loads(text)["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            "a connection's settings in the directory topic are not readable: set them again"
+        ) from error
+
+
 def parse_tenant(text: str) -> tuple[str, dict[str, object]]:
     """Time zone and raw settings of `tenant_json`; empty text is a tenant with defaults. Raises ConfigError."""
     if not text:

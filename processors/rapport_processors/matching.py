@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -56,6 +57,10 @@ _RANK: Final[dict[str, int]] = {
 """Over the copies of an item the rule of the lowest rank decides: the nearest to synced."""
 
 
+_MOST_STRANGERS = 50
+"""A mail to a thousand people tells no more about whom the directory misses than its first few."""
+
+
 def decide(message: Message | Meeting, directory: TenantDirectory) -> Decision:
     """Contract part 6. The same for every order of people and copies; reads no clock.
 
@@ -88,10 +93,10 @@ def _decide(message: Message | Meeting, directory: TenantDirectory) -> Decision:
         return _not_synced(Rule.INTERNAL)
     excluded = exclusion_of(message, parties, directory)
     if excluded is not None:
-        return _not_synced(Rule.EXCLUDED, used_entry(excluded))
+        return _not_synced(Rule.EXCLUDED, used_entry(excluded), parties=parties)
     rule, modes, members = judge(message, parties, directory)
     if rule not in SYNCED:
-        return _not_synced(rule)
+        return _not_synced(rule, parties=parties)
     decision = _attributed(parties, rule, modes, members)
     if isinstance(message, Meeting):
         declined = declined_by(message, members, directory.facts_at(message.at_ms))
@@ -106,8 +111,32 @@ def _kept_out(meeting: Meeting, settings: TenantSettings) -> str:
     return Rule.PRIVATE_MEETING if meeting.private and settings.private_meetings == "skip" else ""
 
 
-def _not_synced(rule: str, *entries: dict[str, str]) -> Decision:
-    return Decision(synced=False, rule=rule, reason={"rule": rule, "entries": list(entries)})
+def _not_synced(rule: str, *entries: dict[str, str], parties: Parties | None = None) -> Decision:
+    near, strangers = ((), ()) if parties is None else _near_and_strangers(parties)
+    return Decision(
+        synced=False,
+        rule=rule,
+        near=near,
+        strangers=strangers,
+        reason={"rule": rule, "entries": list(entries)},
+    )
+
+
+def _near_and_strangers(parties: Parties) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """See `Decision`. Most people of most mail are strangers, which costs them one comparison."""
+    outside = parties.outside
+    strangers = [address for address, facts in outside.items() if facts is STRANGER]
+    strangers.sort()
+    near = _near(outside.values()) if len(strangers) < len(outside) else ()
+    return near, tuple(strangers[:_MOST_STRANGERS])
+
+
+def _near(people: Iterable[Facts]) -> tuple[str, ...]:
+    found: set[str] = set()
+    for facts in people:
+        found.update([ref.owner.customer for ref in facts.contact.candidates])
+        found.update([ref.owner.id for ref in facts.customer.candidates])
+    return tuple(sorted(found))
 
 
 def exclusion_of(message: Message | Meeting, parties: Parties, directory: TenantDirectory) -> Ref | None:
@@ -121,8 +150,8 @@ def exclusion_of(message: Message | Meeting, parties: Parties, directory: Tenant
 
 
 def _excluded_pairs(message: Message | Meeting, parties: Parties, directory: TenantDirectory) -> list[Ref]:
-    """Pairs whose two sides both take part. Every contact an address may stand for counts, whatever the ambiguity rule."""
-    contacts = {ref.owner.id for facts in parties.outside.values() for ref in facts.contact.candidates}
+    """Pairs whose two sides both take part. Every contact an address may be counts, whatever the ambiguity rule."""
+    contacts = {ref.owner.id for facts in parties.outside.values() for ref in facts.contact.possible}
     if not contacts:
         return []
     members = parties.named | {
@@ -195,27 +224,30 @@ def _attributed(parties: Parties, rule: str, modes: set[str], members: set[str])
     contacts: set[str] = set()
     customers: set[str] = set()
     entries: list[dict[str, str]] = []
-    ambiguous = False
+    ambiguous = several = False
     for _, facts in sorted(parties.outside.items()):
         if facts is STRANGER:
             continue
         contacts.update(facts.contact.ids)
         entries += facts.contact.used
         ambiguous |= facts.contact.ambiguous
+        several |= len(facts.contact.candidates) > 1
         if by_address:
             customers.update(facts.contact.customers)
         if by_domain:
             customers.update(facts.customer.customers)
             entries += facts.customer.used
             ambiguous |= facts.customer.ambiguous
+            several |= len(facts.customer.candidates) > 1
     author = parties.author or STRANGER
     author_customers = {
         *(author.contact.customers if by_address else ()),
         *(author.customer.customers if by_domain else ()),
     }
     reason: dict[str, object] = {"rule": rule, "entries": entries}
-    if ambiguous:
+    if several:
         reason["candidates"] = _candidates(parties, by_domain=by_domain)
+    near, strangers = _near_and_strangers(parties)
     return Decision(
         synced=True,
         rule=rule,
@@ -226,15 +258,18 @@ def _attributed(parties: Parties, rule: str, modes: set[str], members: set[str])
         author_customers=tuple(sorted(author_customers)),
         author_contacts=tuple(sorted(author.contact.ids)),
         ambiguous=ambiguous,
+        near=near,
+        strangers=strangers,
         reason=reason,
     )
 
 
 def _candidates(parties: Parties, *, by_domain: bool) -> dict[str, list[dict[str, str]]]:
-    """Of every ambiguous address all that it may stand for: marked and listed whatever was chosen (contract 6.7)."""
+    """Of an ambiguous address all that it may be (contract 6.7); of one that a person decided, the others."""
     found: dict[str, list[dict[str, str]]] = {}
     for address, facts in sorted(parties.outside.items()):
         for side in (facts.contact, facts.customer) if by_domain else (facts.contact,):
-            if side.ambiguous:
-                found.setdefault(address, []).extend(used_entry(ref) for ref in side.candidates)
+            listed = [ref for ref in side.candidates if side.ambiguous or ref not in side.possible]
+            if listed:
+                found.setdefault(address, []).extend(map(used_entry, listed))
     return found

@@ -91,6 +91,9 @@ class Decision:
             `no_customer`, `unknown_sender`.
         members: team members who take part, counted participations only.
         declined: those of them who declined a meeting.
+        near: customers of every contact and domain that an external participant may be, whether it decided or not, and
+            whether the directory has that customer or not; empty text for a contact without one.
+        strangers: external participants of whom the directory knows nothing, the first few by address.
         reason: JSON-ready explanation: entries used, losing candidates, what would turn it.
     """
 
@@ -104,6 +107,8 @@ class Decision:
     author_contacts: tuple[str, ...] = ()
     declined: tuple[str, ...] = ()
     ambiguous: bool = False
+    near: tuple[str, ...] = ()
+    strangers: tuple[str, ...] = ()
     reason: dict[str, object] = field(default_factory=dict)
 
     @cached_property

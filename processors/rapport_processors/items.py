@@ -11,8 +11,10 @@ import msgspec
 
 from rapport_core.ids import HASH_BYTES, keyed_hash
 from rapport_core.keys import TenantKeys
+from rapport_processors.mail.addresses import domain_of
 from rapport_processors.model import Decision, Meeting, Message
-from rapport_schemas.records import Copy, Item, ItemBody, Origin, Person
+from rapport_processors.public_providers import is_public
+from rapport_schemas.records import Copy, Item, ItemBody, Origin, Person, Stranger
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import composite_key
 from rapport_schemas.wire import blank, encode_body
@@ -185,9 +187,13 @@ def item_of(
         "declined_members": list(decision.declined),
         "strangers": [],
     }
+    strangers = [_stranger(keys, tenant, address) for address in decision.strangers]
+    hashed = [(stranger["address"], stranger["domain"]) for stranger in strangers]
     body = encode_body("item_body", body_of(said, decision))
-    digest = blake2b(_plain(list(item.values())) + body, digest_size=HASH_BYTES).digest()
+    # Sealing the same twice gives two texts: what was sealed is no part of what the record says.
+    digest = blake2b(_plain([*item.values(), hashed]) + body, digest_size=HASH_BYTES).digest()
     item["assignment"] = assignment
+    item["strangers"] = strangers
     item["sealed"] = seal(keys.seal, body, composite_key("item", tenant, public_id))
     return item, digest
 
@@ -196,6 +202,20 @@ def item_of(
 def _address_hash(key: bytes, address: str) -> bytes:
     """The same few thousand people stand in nearly all mail."""
     return keyed_hash(key, "address", address)
+
+
+@lru_cache(maxsize=1 << 15)
+def _stranger(keys: TenantKeys, tenant: str, address: str) -> Stranger:
+    """An address that nobody in the directory has: countable by its hashes, readable with the tenant's key.
+
+    A public mail provider's domain is left out: it can never be a customer's.
+    """
+    domain = domain_of(address) if "@" in address else ""
+    return {
+        "address": _address_hash(keys.hash, address),
+        "domain": b"" if not domain or is_public(domain) else keyed_hash(keys.hash, "domain", domain),
+        "sealed": seal(keys.seal, address.encode(), composite_key("stranger", tenant)),
+    }
 
 
 @lru_cache(maxsize=1 << 13)

@@ -31,7 +31,11 @@ _USED: Final[dict[str, frozenset[str]]] = {
     "customer": frozenset({"id", "name", "domain", "valid_from", "valid_to"}),
     "contact": frozenset({"id", "name", "customer", "address", "valid_from", "valid_to"}),
     "exclusion": frozenset({"address", "domain", "member", "contact", "valid_from", "valid_to"}),
+    "choice": frozenset({"address", "domain", "contact", "customer", "valid_from", "valid_to"}),
+    "connection": frozenset({"id", "setting", "value"}),
 }
+_BY_CONTENT: Final = ("exclusion", "choice")
+"""Kinds whose rows are whole: they have no id that rows could share."""
 _ENTRY: Final = {"tenant": "domain", "member": "address", "customer": "domain", "contact": "address"}
 _LIST: Final = {"tenant": "own_domains", "member": "addresses", "customer": "domains", "contact": "addresses"}
 _ONCE: Final = ("name", "customer", "timezone")
@@ -45,16 +49,17 @@ def csv_to_document(text: str) -> dict[str, object]:
     try:
         _check_columns(reader.fieldnames or [])
         subjects: dict[tuple[str, str], dict[str, object]] = {}
-        exclusions: list[object] = []
+        others: dict[str, list[object]] = {}
         for raw in reader:
             row = _row(raw, reader.line_num)
-            if row.get("kind") == "exclusion":
-                exclusions.append({name: value for name, value in row.items() if name != "kind"})
+            if row.get("kind") in _BY_CONTENT:
+                said = {name: value for name, value in row.items() if name != "kind"}
+                others.setdefault(f"{row['kind']}s", []).append(said)
             elif row:
                 _subject(subjects, row, reader.line_num)
     except csv.Error as error:
         raise ConfigError(f"line {reader.line_num} is no CSV: {error}") from error
-    return _document(subjects, exclusions)
+    return _document(subjects, others)
 
 
 def _check_columns(names: object) -> None:
@@ -100,6 +105,8 @@ def _subject(subjects: dict[tuple[str, str], dict[str, object]], row: Row, line:
 
 
 def _entry(subject: dict[str, object], row: Row, line: int) -> None:
+    if row["kind"] not in _ENTRY:
+        return
     what = _ENTRY[row["kind"]]
     validity = {name: row[name] for name in ("valid_from", "valid_to") if name in row}
     if validity and what not in row:
@@ -117,12 +124,12 @@ def _setting(subject: dict[str, object], row: Row, line: int) -> None:
         if isinstance(settings, dict):
             if row["setting"] in settings:
                 raise ConfigError(f"line {line}: the setting {row['setting']} stands twice")
-            settings[row["setting"]] = _plain(row["value"])
+            settings[row["setting"]] = plain(row["value"])
     elif "setting" in row or "value" in row:
         raise ConfigError(f"line {line}: setting and value go together")
 
 
-def _plain(text: str) -> object:
+def plain(text: str) -> object:
     """JSON where it is JSON (`true`, `12`, `{"grace_hours": 24}`), else the word itself."""
     try:
         return json.loads(text)
@@ -131,12 +138,12 @@ def _plain(text: str) -> object:
 
 
 def _document(
-    subjects: dict[tuple[str, str], dict[str, object]], exclusions: list[object]
+    subjects: dict[tuple[str, str], dict[str, object]], others: dict[str, list[object]]
 ) -> dict[str, object]:
-    document: dict[str, object] = {"members": [], "customers": [], "contacts": [], "exclusions": exclusions}
+    document: dict[str, object] = {"members": [], "customers": [], "contacts": [], **others}
     for (kind, record_id), subject in subjects.items():
         if kind != "tenant":
-            group = document[f"{kind}s"]
+            group = document.setdefault(f"{kind}s", [])
             if isinstance(group, list):
                 group.append(subject)
         elif "tenant" in document:

@@ -9,20 +9,30 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from rapport.directory.records import Key, bare, entry, exclusion_id, key_of
+from rapport.directory.records import Key, bare, choice_id, connection_json, entry, exclusion_id, key_of
 from rapport_core.clock import to_ms
 from rapport_core.errors import ConfigError
-from rapport_processors.directory_settings import check_setting, check_timezone, suggestion
+from rapport_processors.directory_settings import (
+    TenantSettings,
+    check_setting,
+    check_timezone,
+    overridden,
+    suggestion,
+)
 from rapport_processors.mail.addresses import comparable, comparable_domain
 from rapport_schemas.records import DirectoryEntry, Entry
 
 _LISTS: Final = {"members": "member", "customers": "customer", "contacts": "contact"}
+_OPTIONAL: Final = {"connections": "connection", "choices": "choice"}
+"""Lists that others than the file's author keep too: a file without them says nothing of them, not even when it prunes."""
 _FIELDS: Final = {
     "tenant": ("id", "name", "timezone", "own_domains", "settings"),
     "member": ("id", "name", "addresses"),
     "customer": ("id", "name", "domains"),
     "contact": ("id", "name", "customer", "addresses"),
     "exclusion": ("address", "domain", "member", "contact", "valid_from", "valid_to"),
+    "choice": ("address", "domain", "contact", "customer", "valid_from", "valid_to"),
+    "connection": ("id", "settings"),
 }
 _VALIDITY: Final = ("valid_from", "valid_to")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -36,18 +46,20 @@ class Stated:
         timezone: None where the file does not give one.
         settings: only those the file gives.
         records: by kind and id; the tenant's own record is among them, without settings.
+        left_alone: kinds of which the file says nothing.
     """
 
     tenant: str
     timezone: str | None = None
     settings: dict[str, object] = field(default_factory=dict)
     records: dict[Key, DirectoryEntry] = field(default_factory=dict)
+    left_alone: frozenset[str] = frozenset()
 
 
 def parse_document(document: object) -> Stated:
     """The checked content of a directory document. Raises ConfigError in one sentence that says what to change."""
     top = _object(document, "the directory")
-    _only(top, ("tenant", *_LISTS, "exclusions"), "the directory")
+    _only(top, ("tenant", *_LISTS, "exclusions", *_OPTIONAL), "the directory")
     if "tenant" not in top:
         raise ConfigError('the directory has no tenant: begin it with {"tenant": {"id": "…"}, …}')
     stated, zone = _tenant(_object(top["tenant"], "tenant"))
@@ -56,6 +68,11 @@ def parse_document(document: object) -> Stated:
             _add(stated, _subject(stated.tenant, kind, value, f"{name}, number {number}", zone))
     for number, value in enumerate(_list(top, "exclusions", "the directory"), 1):
         _add(stated, _exclusion(stated.tenant, value, f"exclusion number {number}", zone))
+    for number, value in enumerate(_list(top, "choices", "the directory"), 1):
+        _add(stated, _choice(stated.tenant, value, f"choice number {number}", zone))
+    for number, value in enumerate(_list(top, "connections", "the directory"), 1):
+        _add(stated, _connection(stated.tenant, value, f"connections, number {number}"))
+    stated.left_alone = frozenset(kind for name, kind in _OPTIONAL.items() if name not in top)
     return stated
 
 
@@ -102,12 +119,36 @@ def _exclusion(tenant: str, value: object, where: str, zone: ZoneInfo) -> Direct
         record["addresses"] = [_dated(fields, "", where, zone)]
         return record
     [name] = named
-    if isinstance(fields[name], Mapping):
-        found = _entry(fields[name], name, where, zone)
+    found = _named_value(fields, name, where, zone)
+    record = bare(tenant, "exclusion", exclusion_id(**{name: found["value"]}))
+    return _holding(record, name, found)
+
+
+def _choice(tenant: str, value: object, where: str, zone: ZoneInfo) -> DirectoryEntry:
+    fields = _object(value, where)
+    _only(fields, _FIELDS["choice"], where)
+    named = sorted(fields.keys() - _VALIDITY)
+    if named not in (["address", "contact"], ["customer", "domain"]):
+        raise ConfigError(f"{where} must have an address and a contact, or a domain and a customer")
+    name, who = ("address", "contact") if "contact" in named else ("domain", "customer")
+    found = _named_value(fields, name, where, zone)
+    record = bare(tenant, "choice", choice_id(**{name: found["value"]}))
+    chosen = _text(fields, who, where, required=True)
+    if who == "contact":
+        record["contact"] = chosen
     else:
-        found = _dated(fields, _value(fields[name], name, where), where, zone)
-    content = {name: found["value"]}
-    record = bare(tenant, "exclusion", exclusion_id(**content))
+        record["customer"] = chosen
+    return _holding(record, name, found)
+
+
+def _named_value(fields: Mapping[str, object], name: str, where: str, zone: ZoneInfo) -> Entry:
+    """The one address or domain of an exclusion or choice, with the validity that stands in or beside it."""
+    if isinstance(fields[name], Mapping):
+        return _entry(fields[name], name, where, zone)
+    return _dated(fields, _value(fields[name], name, where), where, zone)
+
+
+def _holding(record: DirectoryEntry, name: str, found: Entry) -> DirectoryEntry:
     if name == "address":
         record["addresses"] = [found]
     else:
@@ -115,18 +156,24 @@ def _exclusion(tenant: str, value: object, where: str, zone: ZoneInfo) -> Direct
     return record
 
 
+def _connection(tenant: str, value: object, where: str) -> DirectoryEntry:
+    fields = _object(value, where)
+    record = bare(tenant, "connection", _id(fields, where))
+    where = f"connection {record['id']}"
+    _only(fields, _FIELDS["connection"], where)
+    settings = _object(fields.get("settings", {}), f"{where}: settings")
+    overridden(TenantSettings(), settings)
+    record["settings"] = connection_json(settings)
+    return record
+
+
 def _add(stated: Stated, record: DirectoryEntry) -> None:
     key = key_of(record)
     if key in stated.records:
         kind, record_id = key
-        what = (
-            "the same exclusion stands twice"
-            if kind == "exclusion"
-            else f"two {kind}s have the id {record_id}"
-        )
-        raise ConfigError(
-            f"{what}{f': {record_id}' if kind == 'exclusion' else ': give one of them another id'}"
-        )
+        if kind in ("exclusion", "choice"):
+            raise ConfigError(f"the same {kind} stands twice: {record_id}")
+        raise ConfigError(f"two {kind}s have the id {record_id}: give one of them another id")
     stated.records[key] = record
 
 

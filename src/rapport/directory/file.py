@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rapport.directory.csv_form import csv_to_document
 from rapport.directory.document import Stated, parse_document
-from rapport.directory.records import Key
+from rapport.directory.records import Key, end_of, entries_of, parse_connection
 from rapport_core.clock import from_ms
 from rapport_core.errors import ConfigError
 from rapport_processors.directory_settings import parse_tenant
@@ -117,13 +117,13 @@ def to_document(records: Mapping[Key, DirectoryEntry], tenant: str) -> dict[str,
     """The directory as a file has it: loading it again changes nothing."""
     document: dict[str, object] = {"tenant": {"id": tenant}}
     lists: dict[str, list[dict[str, object]]] = {"member": [], "customer": [], "contact": [], "exclusion": []}
+    writers = {"exclusion": _exclusion, "choice": _choice, "connection": _connection}
     for _, record in sorted(records.items()):
         if record["kind"] == "tenant":
             document["tenant"] = _tenant(record)
-        elif record["kind"] == "exclusion":
-            lists["exclusion"].append(_exclusion(record))
         else:
-            lists[record["kind"]].append(_subject(record))
+            write = writers.get(record["kind"], _subject)
+            lists.setdefault(record["kind"], []).append(write(record))
     return {**document, **{f"{kind}s": subjects for kind, subjects in lists.items()}}
 
 
@@ -147,9 +147,22 @@ def _exclusion(record: DirectoryEntry) -> dict[str, object]:
     if record["member"]:
         validity = [_validity(entry) for entry in record["addresses"]]
         return {"member": record["member"], "contact": record["contact"], **(validity[0] if validity else {})}
+    return _valued(record)
+
+
+def _choice(record: DirectoryEntry) -> dict[str, object]:
+    who = "contact" if record["contact"] else "customer"
+    return {**_valued(record), who: record["contact"] or record["customer"]}
+
+
+def _valued(record: DirectoryEntry) -> dict[str, object]:
     kind = "address" if record["addresses"] else "domain"
-    [entry] = record["addresses"] or record["domains"]
+    [entry] = entries_of(record)
     return {kind: entry["value"], **_validity(entry)}
+
+
+def _connection(record: DirectoryEntry) -> dict[str, object]:
+    return {"id": record["id"], "settings": parse_connection(record["settings"])}
 
 
 def _entry(entry: Entry, kind: str) -> object:
@@ -158,11 +171,11 @@ def _entry(entry: Entry, kind: str) -> object:
 
 
 def _validity(entry: Entry) -> dict[str, object]:
-    end = entry["ended_at"] if entry["valid_to"] is None else entry["valid_to"]
-    bounds = {"valid_from": entry["valid_from"], "valid_to": end}
-    return {name: _iso(bound) for name, bound in bounds.items() if bound is not None}
+    bounds = {"valid_from": entry["valid_from"], "valid_to": end_of(entry)}
+    return {name: iso(bound) for name, bound in bounds.items() if bound is not None}
 
 
-def _iso(ms: int) -> str:
+def iso(ms: int) -> str:
+    """A time as files have it: ISO 8601 in UTC."""
     spec = "seconds" if ms % 1000 == 0 else "milliseconds"
     return from_ms(ms).isoformat(timespec=spec).replace("+00:00", "Z")

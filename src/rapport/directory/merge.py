@@ -6,9 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rapport.directory.document import Stated
-from rapport.directory.records import ORDER, Key, bare
+from rapport.directory.records import ORDER, Key, bare, end_of, entries_of, key_of, parse_connection
 from rapport_core.errors import ConfigError
-from rapport_processors.directory_settings import DEFAULT_TIMEZONE, parse_tenant, tenant_json
+from rapport_processors.directory_settings import (
+    DEFAULT_TIMEZONE,
+    parse_tenant,
+    tenant_json,
+)
+from rapport_processors.terms import value_terms
 from rapport_schemas.records import DirectoryEntry, Entry
 
 
@@ -36,13 +41,16 @@ def merge(existing: Mapping[Key, DirectoryEntry], stated: Stated, now_ms: int, *
     Without `prune` nothing is deleted: a subject keeps addresses that the file does not name. Raises ConfigError
     where the whole would not hold together: a contact of no customer, a pair of nobody, two members with one address.
     """
-    after = {key: record for key, record in existing.items() if not prune or key[0] == "tenant"}
+    stays = {"tenant", *stated.left_alone}
+    after = {key: record for key, record in existing.items() if not prune or key[0] in stays}
     for key, record in stated.records.items():
         after[key] = _merged(existing.get(key), record, stated, now_ms, prune=prune)
+        if key[0] == "connection" and not parse_connection(after[key]["settings"]):
+            del after[key]
     for key in after.keys() - stated.records.keys():
-        after[key] = _aged(after[key], now_ms)
+        after[key] = aged(after[key], now_ms)
     _check(after, stated)
-    return _difference(existing, after, now_ms)
+    return difference(existing, after, now_ms)
 
 
 def reached(existing: Mapping[Key, DirectoryEntry], now_ms: int) -> list[DirectoryEntry]:
@@ -50,8 +58,26 @@ def reached(existing: Mapping[Key, DirectoryEntry], now_ms: int) -> list[Directo
 
     That is the directory change of its own that contract 6.6 asks for.
     """
-    aged = {key: _aged(record, now_ms) for key, record in existing.items()}
-    return _difference(existing, aged, now_ms).changed
+    today = {key: aged(record, now_ms) for key, record in existing.items()}
+    return difference(existing, today, now_ms).changed
+
+
+def with_former(
+    changed: Iterable[DirectoryEntry], before: Mapping[Key, DirectoryEntry], hash_key: bytes
+) -> list[DirectoryEntry]:
+    """The changed records, each with the terms of every value that its key ever had and has no more.
+
+    A reader that never saw the older record, since it was compacted away, still knows what the change can affect.
+    `before` are the tenant's newest records, deleted ones among them; `hash_key` is the tenant's.
+    """
+    return [{**new, "former": _former(before.get(key_of(new)), new, hash_key)} for new in changed]
+
+
+def _former(old: DirectoryEntry | None, new: DirectoryEntry, hash_key: bytes) -> list[bytes]:
+    if old is None:
+        return []
+    had = {*old["former"], *value_terms(hash_key, old)}
+    return sorted(had.difference(value_terms(hash_key, new)))
 
 
 def _merged(
@@ -69,6 +95,8 @@ def _merged(
     }
     if stated["kind"] == "tenant":
         record["settings"] = _settings(before["settings"], whole, prune=prune)
+    elif stated["kind"] == "connection":
+        record["settings"] = stated["settings"]
     return record
 
 
@@ -84,13 +112,14 @@ def _entries(old: Iterable[Entry], stated: Iterable[Entry], now_ms: int, *, prun
     after = {} if prune else dict(before)
     for entry in stated:
         known = before.get(entry["value"])
-        same = known is not None and _bounds(known) == _bounds(entry)
+        same = known is not None and bounds(known) == bounds(entry)
         after[entry["value"]] = known if same and known else {**entry, "recorded_at": now_ms}
     return [_ended(after[value], now_ms) for value in sorted(after)]
 
 
-def _bounds(entry: Entry) -> tuple[int | None, int | None]:
-    return entry["valid_from"], entry["ended_at"] if entry["valid_to"] is None else entry["valid_to"]
+def bounds(entry: Entry) -> tuple[int | None, int | None]:
+    """Since when and until when an entry is valid; None: always."""
+    return entry["valid_from"], end_of(entry)
 
 
 def _ended(entry: Entry, now_ms: int) -> Entry:
@@ -99,7 +128,8 @@ def _ended(entry: Entry, now_ms: int) -> Entry:
     return {**entry, "ended_at": now_ms} if over else entry
 
 
-def _aged(record: DirectoryEntry, now_ms: int) -> DirectoryEntry:
+def aged(record: DirectoryEntry, now_ms: int) -> DirectoryEntry:
+    """The record with every end recorded that was reached by now."""
     return {
         **record,
         "addresses": [_ended(entry, now_ms) for entry in record["addresses"]],
@@ -109,10 +139,8 @@ def _aged(record: DirectoryEntry, now_ms: int) -> DirectoryEntry:
 
 def _begun(record: DirectoryEntry, now_ms: int) -> bool:
     """Whether an entry began since the record was published: it has to be published again to be open."""
-    entries = (*record["addresses"], *record["domains"])
-    return any(
-        e["valid_from"] is not None and record["recorded_at"] < e["valid_from"] <= now_ms for e in entries
-    )
+    begins = (entry["valid_from"] for entry in entries_of(record))
+    return any(begin is not None and record["recorded_at"] < begin <= now_ms for begin in begins)
 
 
 def _check(after: Mapping[Key, DirectoryEntry], stated: Stated) -> None:
@@ -153,9 +181,10 @@ def _ends_before(first: Entry, second: Entry) -> bool:
     return end is not None and begin is not None and end <= begin
 
 
-def _difference(
+def difference(
     existing: Mapping[Key, DirectoryEntry], after: Mapping[Key, DirectoryEntry], now_ms: int
 ) -> Merge:
+    """What turns one tenant's records into others."""
     result = Merge()
     for key in sorted(after, key=_publishing):
         old, new = existing.get(key), after[key]
@@ -166,12 +195,22 @@ def _difference(
         result.added += old is None
         result.updated += old is not None
     gone = sorted(existing.keys() - after.keys(), key=_publishing, reverse=True)
-    for kind, record_id in gone:
-        tenant = existing[kind, record_id]["tenant"]
-        result.changed.append({**bare(tenant, kind, record_id), "recorded_at": now_ms, "deleted": True})
+    result.changed += [_deletion(existing[key], now_ms) for key in gone]
     result.deleted = len(gone)
     result.pruned = _pruned(existing, after)
     return result
+
+
+def _deletion(record: DirectoryEntry, now_ms: int) -> DirectoryEntry:
+    """It says no more than what it connected: the items of both are decided again."""
+    said = bare(record["tenant"], record["kind"], record["id"])
+    named: DirectoryEntry = {**said, "recorded_at": now_ms, "deleted": True}
+    named["customer"], named["member"], named["contact"] = (
+        record["customer"],
+        record["member"],
+        record["contact"],
+    )
+    return named
 
 
 def _publishing(key: Key) -> tuple[int, str]:
@@ -181,8 +220,8 @@ def _publishing(key: Key) -> tuple[int, str]:
 def _pruned(existing: Mapping[Key, DirectoryEntry], after: Mapping[Key, DirectoryEntry]) -> float:
     records = {key for key in existing if key[0] != "tenant"}
     lost = len(records - after.keys())
-    entries = {(key, e["value"]) for key, r in existing.items() for e in (*r["addresses"], *r["domains"])}
-    kept = {(key, e["value"]) for key, r in after.items() for e in (*r["addresses"], *r["domains"])}
+    entries = {(key, entry["value"]) for key, record in existing.items() for entry in entries_of(record)}
+    kept = {(key, entry["value"]) for key, record in after.items() for entry in entries_of(record)}
     return max(
         lost / len(records) if records else 0.0, len(entries - kept) / len(entries) if entries else 0.0
     )

@@ -15,9 +15,16 @@ from rapport_schemas.wire import Wire
 
 @dataclass(slots=True)
 class Snapshot:
-    """One tenant's records, none deleted, and the offset behind the last record that was read."""
+    """What the topic says of one tenant.
+
+    Attributes:
+        records: those that are not deleted.
+        gone: those that are.
+        end_offset: the offset behind the last record that was read.
+    """
 
     records: dict[Key, DirectoryEntry] = field(default_factory=dict)
+    gone: dict[Key, DirectoryEntry] = field(default_factory=dict)
     end_offset: int = 0
 
 
@@ -34,6 +41,7 @@ def read_directory(consumer: Consumer, wire: Wire, tenant: str) -> Snapshot:
     for value in newest.values():
         if value is not None:
             record: DirectoryEntry = wire.decode(DIRECTORY.schema, value)
-            if record["tenant"] == tenant and record["kind"] != "mark" and not record["deleted"]:
-                snapshot.records[key_of(record)] = record
+            if record["tenant"] == tenant and record["kind"] != "mark":
+                held = snapshot.gone if record["deleted"] else snapshot.records
+                held[key_of(record)] = record
     return snapshot

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from collections.abc import Mapping
+from typing import Any, Final
 from urllib.parse import quote
 
 from rapport_schemas.records import DirectoryEntry, Entry
@@ -11,7 +13,7 @@ from rapport_schemas.topics import composite_key
 Key = tuple[str, str]
 """Kind and id; one tenant's records are a dict by it."""
 
-ORDER: Final = ("tenant", "customer", "member", "contact", "exclusion")
+ORDER: Final = ("tenant", "connection", "customer", "member", "contact", "exclusion", "choice")
 """Kinds in the order in which they are published: a contact behind its customer, an exclusion behind its pair."""
 
 
@@ -65,3 +67,28 @@ def exclusion_id(*, address: str = "", domain: str = "", member: str = "", conta
     if domain:
         return f"domain:{domain}"
     return f"pair:{quote(member, safe='')}/{quote(contact, safe='')}"
+
+
+def choice_id(*, address: str = "", domain: str = "") -> str:
+    """The id of a person's decision who an ambiguous address or domain is: one for each value."""
+    return f"address:{address}" if address else f"domain:{domain}"
+
+
+def entries_of(record: DirectoryEntry) -> tuple[Entry, ...]:
+    """Its addresses, then its domains."""
+    return (*record["addresses"], *record["domains"])
+
+
+def end_of(entry: Entry) -> int | None:
+    """The instant from which an entry is no longer valid; None: never."""
+    return entry["ended_at"] if entry["valid_to"] is None else entry["valid_to"]
+
+
+def connection_json(settings: Mapping[str, object]) -> str:
+    """What a connection's entry carries in `settings`; equal values give equal text."""
+    return json.dumps({"settings": dict(settings)}, sort_keys=True, ensure_ascii=False)
+
+
+def parse_connection(text: str) -> dict[str, Any]:
+    """The settings of `connection_json`; empty text has none."""
+    return dict(json.loads(text)["settings"]) if text else {}

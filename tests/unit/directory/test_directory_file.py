@@ -272,7 +272,7 @@ def test_csv_says_the_same_as_json(tmp_path: Path) -> None:
         ("kind,id\ntenant,a\ntenant,b\n", "a file is the directory of one tenant, and b is a second one"),
         (
             "kind,id\nperson,p\n",
-            "line 2: kind must be one of tenant, member, customer, contact, exclusion, not person",
+            "line 2: kind must be one of tenant, member, customer, contact, exclusion, choice, connection, not person",
         ),
         ("kind,id\ntenant,a\nmember,\n", "line 3: a member needs an id"),
         ("kind,id,domain\ntenant,a,\nmember,m,a.se\n", "line 3: a member has no domain: empty that field"),

@@ -8,8 +8,8 @@ from typing import Final, TypedDict
 
 from rapport.directory.file import iso
 from rapport.directory.merge import bounds
-from rapport.directory.records import Key, bare, entries_of, key_of, parse_connection
-from rapport_processors.directory_settings import parse_tenant
+from rapport.directory.records import Key, bare, entries_of, key_of
+from rapport_processors.directory_settings import parse_connection, parse_tenant
 from rapport_schemas.records import DirectoryEntry, Entry
 
 _FIELDS: Final = ("name", "customer", "member", "contact")

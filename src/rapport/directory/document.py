@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from rapport.directory.records import Key, bare, choice_id, connection_json, entry, exclusion_id, key_of
+from rapport.directory.records import Key, bare, choice_id, entry, exclusion_id, key_of
 from rapport_core.clock import to_ms
 from rapport_core.errors import ConfigError
 from rapport_processors.directory_settings import (
     TenantSettings,
     check_setting,
     check_timezone,
+    connection_json,
     overridden,
     suggestion,
 )

@@ -13,20 +13,14 @@ from typing import Final
 
 from rapport.directory.document import parse_document
 from rapport.directory.merge import Merge, aged, difference, merge
-from rapport.directory.records import (
-    Key,
-    bare,
-    connection_json,
-    end_of,
-    entries_of,
-    key_of,
-    parse_connection,
-)
+from rapport.directory.records import Key, bare, end_of, entries_of, key_of
 from rapport_core.errors import ConfigError
 from rapport_processors.directory_settings import (
     TenantSettings,
     check_setting,
+    connection_json,
     overridden,
+    parse_connection,
     parse_tenant,
     suggestion,
     tenant_json,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from rapport.directory.csv_form import csv_to_document
 from rapport.directory.document import Stated, parse_document
-from rapport.directory.records import Key, end_of, entries_of, parse_connection
+from rapport.directory.records import Key, end_of, entries_of
 from rapport_core.clock import from_ms
 from rapport_core.errors import ConfigError
-from rapport_processors.directory_settings import parse_tenant
+from rapport_processors.directory_settings import parse_connection, parse_tenant
 from rapport_processors.public_providers import is_public
 from rapport_schemas.records import DirectoryEntry, Entry
 

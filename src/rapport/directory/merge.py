@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from rapport.directory.document import Stated
-from rapport.directory.records import ORDER, Key, bare, end_of, entries_of, key_of, parse_connection
+from rapport.directory.records import ORDER, Key, bare, end_of, entries_of, key_of
 from rapport_core.errors import ConfigError
 from rapport_processors.directory_settings import (
     DEFAULT_TIMEZONE,
+    parse_connection,
     parse_tenant,
     tenant_json,
 )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from rapport_schemas.records import DirectoryEntry, Entry
@@ -82,13 +80,3 @@ def entries_of(record: DirectoryEntry) -> tuple[Entry, ...]:
 def end_of(entry: Entry) -> int | None:
     """The instant from which an entry is no longer valid; None: never."""
     return entry["ended_at"] if entry["valid_to"] is None else entry["valid_to"]
-
-
-def connection_json(settings: Mapping[str, object]) -> str:
-    """What a connection's entry carries in `settings`; equal values give equal text."""
-    return json.dumps({"settings": dict(settings)}, sort_keys=True, ensure_ascii=False)
-
-
-def parse_connection(text: str) -> dict[str, Any]:
-    """The settings of `connection_json`; empty text has none."""
-    return dict(json.loads(text)["settings"]) if text else {}

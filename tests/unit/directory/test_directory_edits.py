@@ -133,7 +133,7 @@ def test_delete_takes_out_a_value_or_the_entry(base: Records) -> None:
         (lambda it: deleted(it, ("customer", "c1"), "", 20), "customer c1 is named by contact p1: change"),
         (lambda it: deleted(it, ("member", "m1"), "", 20), "member m1 is named by exclusion pair:m1/p2"),
         (lambda it: deleted(it, ("tenant", "acme"), "", 20), "cannot be deleted"),
-        (lambda it: deleted(it, ("contact", "p9"), "", 20), "has no contact p9: did you mean p1"),
+        (lambda it: deleted(it, ("contact", "p9"), "", 20), r"has no contact p9: did you mean p\d"),
         (lambda it: deleted(it, ("contact", "p1"), "z@kund.se", 20), "contact p1 has no z@kund.se: did you"),
         (lambda it: ended(it, ("contact", "p1"), "w@other.org", None, 20), "it has x@kund.se, y@kund.se"),
     ],

@@ -187,7 +187,7 @@ def item_of(
         "declined_members": list(decision.declined),
         "strangers": [],
     }
-    strangers = [_stranger(keys, tenant, address) for address in decision.strangers]
+    strangers = [stranger_of(keys, tenant, address) for address in decision.strangers]
     hashed = [(stranger["address"], stranger["domain"]) for stranger in strangers]
     body = encode_body("item_body", body_of(said, decision))
     # Sealing the same twice gives two texts: what was sealed is no part of what the record says.
@@ -205,7 +205,7 @@ def _address_hash(key: bytes, address: str) -> bytes:
 
 
 @lru_cache(maxsize=1 << 15)
-def _stranger(keys: TenantKeys, tenant: str, address: str) -> Stranger:
+def stranger_of(keys: TenantKeys, tenant: str, address: str) -> Stranger:
     """An address that nobody in the directory has: countable by its hashes, readable with the tenant's key.
 
     A public mail provider's domain is left out: it can never be a customer's.

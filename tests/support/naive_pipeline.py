@@ -1,7 +1,7 @@
 """The contract's mail part once more: slow, in memory, standard library only, for checking the demo's truth.
 
-Written from `contract.md` parts 3, 4, 6 and 7, sharing no line with the processors and none with the story. It knows
-archives only: no provider time, no folders, no provider conversations, one generation, default settings and `match_by`.
+Written from `contract.md` parts 3, 4, 6 and 7, sharing no line with the processors and none with the story, save the list
+of public mail providers. It knows archives only: no provider time, no folders, no provider conversations, one generation, default settings and `match_by`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from naive_mail import GMAIL, Copy, Mail, comparable, group, mails, read_copy, threads
+from rapport_processors.public_providers import public_providers
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Book:
         for customer in self.data["customers"]:
             for domain in customer["domains"]:
                 self.domains.setdefault(comparable(f"x@{domain}")[2:], set()).add(customer["id"])
-        own = {a.rpartition("@")[2] for a in self.members} - set(GMAIL)
+        own = {a.rpartition("@")[2] for a in self.members} - public_providers()
         self.own = own | {comparable(f"x@{d}")[2:] for d in self.data["tenant"]["own_domains"]}
         self.by_domain = self.data["tenant"]["settings"].get("match_by") == "domain"
         self.exclusions: list[dict[str, str]] = self.data["exclusions"]
@@ -68,8 +69,17 @@ class Book:
         if self.is_internal(address):
             return set()
         if self.by_domain:
-            return next((self.domains[s] for s in self.suffixes(address) if s in self.domains), set())
+            return self._by_domain(address)
         return {self.customer_of[contact] for contact in self.find(self.contacts, address)}
+
+    def _by_domain(self, address: str) -> set[str]:
+        """The longest domain wins; a public provider's ends the search, whatever lies above it."""
+        for domain in self.suffixes(address):
+            if domain in public_providers():
+                break
+            if domain in self.domains:
+                return self.domains[domain]
+        return set()
 
     def excludes(self, mail: Mail, members: set[str], contacts: set[str]) -> bool:
         """Whether an exclusion leaves the mail out."""

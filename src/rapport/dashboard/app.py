@@ -17,7 +17,7 @@ from starlette.types import Scope
 from rapport.dashboard import board, drilldown, matching, signing_in
 from rapport.dashboard.guard import Guard
 from rapport.dashboard.parts import Parts, parts_of
-from rapport.dashboard.ports import BoardReader, LeftOutReader
+from rapport.dashboard.ports import BoardReader, Chooser, LeftOutReader
 from rapport.dashboard.rendering import STATIC_FOLDER, page
 from rapport.store import Store
 from rapport_core.clock import Clock, SystemClock
@@ -41,6 +41,7 @@ def create_app(
     open_board: Callable[[], BoardReader],
     *,
     left_out: LeftOutReader | None = None,
+    choose: Chooser | None = None,
     clock: Clock | None = None,
     cookie: str = "rapport_session",
 ) -> Guard:
@@ -50,6 +51,7 @@ def create_app(
         store: users, sessions, throttle, audit.
         open_board: gives the numbers, or raises UnavailableError while they cannot be reached; asked by every page.
         left_out: explains to admins what is in no number; None: such an item is not found.
+        choose: settles for admins who an ambiguous address is; None: the page shows the command that does it.
         clock: the machine's when None.
         cookie: name of the session cookie; give every instance on one host its own.
     """
@@ -61,6 +63,7 @@ def create_app(
             Route("/items/{item_id:str}", drilldown.show_item),
             Route("/conversations/{thread:str}", drilldown.show_conversation),
             Route("/matching", matching.show_matching),
+            Route("/matching", matching.choose, methods=["POST"]),
             Route("/login", signing_in.show),
             Route("/login", signing_in.sign_in, methods=["POST"]),
             Route("/logout", signing_in.sign_out, methods=["POST"]),
@@ -75,7 +78,7 @@ def create_app(
             Exception: _broken,
         },
     )
-    app.state.parts = Parts(store, open_board, left_out, clock or SystemClock(), cookie)
+    app.state.parts = Parts(store, open_board, left_out, choose, clock or SystemClock(), cookie)
     # Around everything, also around the page for faults: no answer leaves without its headers.
     return Guard(app, store=store, cookie=cookie, on_fault=_fault)
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
+from rapport.dashboard.crosssite import same, session_csrf
 from rapport.dashboard.guard import signed_in_of
-from rapport.dashboard.parts import parts_of
+from rapport.dashboard.parts import Parts, parts_of
+from rapport.dashboard.ports import Chooser
 from rapport.dashboard.rendering import page
 from rapport.matching_report import AUDITED, report
+from rapport.store.users import User
+from rapport_core.errors import ConfigError
 from rapport_sinks.clickhouse.matching_health import FLOOD_DAYS, HEALTH_DAYS, HEALTH_ROWS
 
+_OLD_FORM: Final = "This page was open for too long. Load it again, then choose once more."
+_WHAT: Final = {"address": "contact", "domain": "customer"}
 _RULES: Final = {
     "no_customer": "nobody in it is a customer",
     "unknown_sender": "its author is unknown",
@@ -31,6 +39,8 @@ def show_matching(request: Request) -> Response:
     health = parts.impact.health(user.tenant, parts.clock.now(), HEALTH_DAYS, HEALTH_ROWS)
     parts.store.audit.record(tenant=user.tenant, user=user.id, action=AUDITED, object=user.tenant)
     values = {
+        "may_choose": user.role == "admin" and parts.choose is not None,
+        "chosen": request.query_params.get("chosen") == "yes",
         "report": report(health, user.tenant, parts.store.keys.tenant_keys(user.tenant)),
         "days": HEALTH_DAYS,
         "most": HEALTH_ROWS,
@@ -38,3 +48,31 @@ def show_matching(request: Request) -> Response:
         "rules": _RULES,
     }
     return page(request, "matching.html", values)
+
+
+async def choose(request: Request) -> Response:
+    """Settles who an ambiguous address or domain is: an entry of the directory like any other. For admins, audited."""
+    signed_in, parts = signed_in_of(request), parts_of(request)
+    form = await request.form(max_fields=10, max_files=0)
+    if not same(form.get("csrf"), session_csrf(signed_in.token)):
+        raise HTTPException(403, _OLD_FORM)
+    user = signed_in.session.user
+    if user.role != "admin" or parts.choose is None:
+        raise HTTPException(403, "Your role does not change the directory.")
+    what, value, who = (str(form.get(name, "")) for name in ("what", "value", "who"))
+    if what not in _WHAT or not value or not who:
+        raise HTTPException(400, "This form does not say who it is. Load the page again.")
+    await run_in_threadpool(_choose, parts, parts.choose, user, {what: value, _WHAT[what]: who})
+    return RedirectResponse("/matching?chosen=yes", 303)
+
+
+def _choose(parts: Parts, chooser: Chooser, user: User, choice: Mapping[str, str]) -> None:
+    try:
+        chooser(user.tenant, **choice)
+    except ConfigError as error:
+        # Somebody else changed the directory since the page was shown.
+        raise HTTPException(409, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+    [(kind, who)] = [(kind, choice[kind]) for kind in _WHAT.values() if kind in choice]
+    parts.store.audit.record(
+        tenant=user.tenant, user=user.id, action="ambiguity_settled", object=f"{kind} {who}"
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from rapport.dashboard.ports import BoardReader, LeftOutReader
+from rapport.dashboard.ports import BoardReader, Chooser, LeftOutReader
 from rapport.store import Store
 from rapport_core.clock import Clock
 
@@ -19,12 +19,14 @@ class Parts:
     Attributes:
         open_board: gives the numbers, or raises UnavailableError while they cannot be reached; cheap to repeat.
         left_out: explains what is in no number; None where the log cannot be read from here.
+        choose: settles an ambiguity; None where the directory cannot be written from here.
         cookie: name of the session cookie; it differs between instances on one machine, whose cookies browsers share.
     """
 
     store: Store
     open_board: Callable[[], BoardReader]
     left_out: LeftOutReader | None
+    choose: Chooser | None
     clock: Clock
     cookie: str
 

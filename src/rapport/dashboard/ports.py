@@ -117,3 +117,13 @@ class LeftOutReader(Protocol):
         May raise UnavailableError. It may be called from several threads.
         """
         ...
+
+
+class Chooser(Protocol):
+    """Says in the directory who an ambiguous address or domain is; `rapport.directory.change.choose` does it."""
+
+    def __call__(
+        self, tenant: str, *, address: str = "", contact: str = "", domain: str = "", customer: str = ""
+    ) -> object:
+        """Returns once it is written. Raises ConfigError where there is nothing to choose, and UnavailableError."""
+        ...

@@ -9,12 +9,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
 
 from rapport.dashboard.app import create_app
+from rapport.directory.change import Desk as DirectoryDesk
+from rapport.directory.change import choose
 from rapport.explaining.desk import Desk
 from rapport.local.ready import announce
 from rapport.logs import configure
@@ -46,7 +49,13 @@ def _serve(settings: Settings, where: Endpoints) -> None:
         port = listening.getsockname()[1]
         open_board = LazyBoard(where.clickhouse)
         desk = Desk(where, store, open_board)
-        app = create_app(store, open_board, left_out=desk, cookie=f"rapport_session_{port}")
+        app = create_app(
+            store,
+            open_board,
+            left_out=desk,
+            choose=partial(choose, DirectoryDesk(where, store)),
+            cookie=f"rapport_session_{port}",
+        )
         config = uvicorn.Config(
             app,
             access_log=False,  # the guard logs requests, without what people searched for

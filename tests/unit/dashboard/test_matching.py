@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import html
+import re
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from starlette.testclient import TestClient
 from fake_impact import FakeImpact
 from rapport.matching_report import choice_command
 from rapport.store import Store
-from rapport_core.errors import UnavailableError
+from rapport_core.errors import ConfigError, UnavailableError
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import composite_key
 
@@ -87,17 +89,18 @@ def test_another_tenants_names_do_not_open(sign_in: SignIn, impact: FakeImpact, 
     assert page.count("its name cannot be opened") == 2
 
 
-def test_an_item_of_the_record_is_a_link_and_another_its_id(
+def test_an_example_is_a_link_for_those_who_may_open_it(
     sign_in: SignIn, impact: FakeImpact, store: Store
 ) -> None:
-    """A page of an item that is not in the record does not exist."""
+    """Everybody opens an item of the record; only admins one that was left out, the others see its id."""
     impact.tenants["acme"].health = {
         "domains": [missed(store, "a@x.se", example="left1"), missed(store, "b@y.se", left_out=0)]
     }
-    page = told(sign_in("admin"))
-    assert "<code>left1</code>" in page
-    assert 'href="/items/item1"' in page
-    assert 'href="/items/left1"' not in page
+    for who in ("admin", "manager"):
+        page = told(sign_in(who))
+        assert 'href="/items/item1"' in page
+        assert ('href="/items/left1"' in page) == (who == "admin")
+        assert ("<code>left1</code>" in page) == (who == "manager")
 
 
 def test_every_candidate_has_the_command_that_chooses_it(sign_in: SignIn, impact: FakeImpact) -> None:
@@ -147,3 +150,109 @@ def test_numbers_that_cannot_be_read_leave_no_audit_entry(
     impact.fail = UnavailableError("ClickHouse does not answer")
     assert sign_in("admin").get("/matching").status_code == 503
     assert store.audit.entries("acme") == []
+
+
+class Choices:
+    """A `Chooser` that remembers what it was asked. `fail` raises what it is set to."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, dict[str, str]]] = []
+        self.fail: Exception | None = None
+
+    def __call__(self, tenant: str, **choice: str) -> None:
+        if self.fail is not None:
+            raise self.fail
+        self.made.append((tenant, choice))
+
+
+@pytest.fixture
+def choices(browser: Callable[[], TestClient]) -> Choices:
+    """What the application of this test writes choices with."""
+    made = Choices()
+    guard = browser().app
+    app = guard.app  # type: ignore[attr-defined]
+    app.state.parts = replace(app.state.parts, choose=made)
+    return made
+
+
+def buttons_on(client: TestClient) -> list[dict[str, str]]:
+    """The forms of the page, as what they send."""
+    page = client.get("/matching").text
+    fields = re.compile(r'<input type="hidden" name="(\w+)" value="([^"]*)">')
+    forms = re.findall(r'<form method="post" action="/matching">(.*?)</form>', page, re.DOTALL)
+    return [{name: html.unescape(value) for name, value in fields.findall(form)} for form in forms]
+
+
+def test_an_admin_settles_an_ambiguity_on_the_page(
+    sign_in: SignIn, impact: FakeImpact, choices: Choices, store: Store
+) -> None:
+    """The audit says who was chosen, and no address."""
+    impact.tenants["acme"].health = {
+        "ambiguous": [
+            ambiguous("address", "kim@kund.se", "contact", "p1", "p2"),
+            ambiguous("domain", "kund.se", "customer", "c1"),
+        ]
+    }
+    client = sign_in("admin")
+    _, second, third = buttons_on(client)
+    answer = client.post("/matching", data=second)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/matching?chosen=yes")
+    assert client.post("/matching", data=third).status_code == 303
+    assert choices.made == [
+        ("acme", {"address": "kim@kund.se", "contact": "p2"}),
+        ("acme", {"domain": "kund.se", "customer": "c1"}),
+    ]
+    assert "follow within a minute" in client.get("/matching?chosen=yes").text
+    settled = [entry for entry in store.audit.entries("acme") if entry.action == "ambiguity_settled"]
+    assert [entry.object for entry in settled] == ["customer c1", "contact p2"]
+
+
+def test_only_an_admins_own_form_changes_the_directory(
+    sign_in: SignIn, impact: FakeImpact, choices: Choices
+) -> None:
+    """Not a manager's, not a member's, not another session's, not another site's, not half a form."""
+    impact.tenants["acme"].health = {
+        "ambiguous": [ambiguous("address", "kim@kund.se", "contact", "p1", "p2")]
+    }
+    admin = sign_in("admin")
+    form = buttons_on(admin)[0]
+    assert buttons_on(sign_in("manager")) == []
+    for who in ("manager", "member"):
+        client = sign_in(who)
+        own = {**form, "csrf": client.get("/").text.split('name="csrf" value="')[1].split('"')[0]}
+        assert client.post("/matching", data=own).status_code == 403
+    assert admin.post("/matching", data={**form, "csrf": "guessed"}).status_code == 403
+    assert admin.post("/matching", data=form, headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    for missing in ("what", "value", "who"):
+        assert admin.post("/matching", data={**form, missing: ""}).status_code == 400
+    assert choices.made == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (
+            ConfigError("contact p2 has no address kim@kund.se: there is nothing to choose"),
+            409,
+            "nothing to choose",
+        ),
+        (UnavailableError("Kafka does not answer"), 503, "Kafka does not answer"),
+    ],
+)
+def test_a_choice_that_cannot_be_written_says_why(
+    sign_in: SignIn,
+    impact: FakeImpact,
+    choices: Choices,
+    store: Store,
+    error: Exception,
+    status: int,
+    said: str,
+) -> None:
+    """And nothing is noted as done."""
+    impact.tenants["acme"].health = {"ambiguous": [ambiguous("address", "kim@kund.se", "contact", "p1")]}
+    client = sign_in("admin")
+    choices.fail = error
+    answer = client.post("/matching", data=buttons_on(client)[0])
+    assert answer.status_code == status
+    assert said in answer.text
+    assert {entry.action for entry in store.audit.entries("acme")} == {"unmatched_listed"}

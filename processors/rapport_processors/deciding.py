@@ -1,4 +1,4 @@
-"""The items of one tenant, as one batch changes them: copies kept, items derived again, what differs published.
+"""The items of one tenant, as one batch changes them: copies kept and indexed, items derived again, what differs published.
 
 State, by the hash of a message or meeting id: group `c`: a row for each copy, by the hash of its key; group `d`: what was
 last published of each item the id has or had. The row of the first item is the group's *head* (row empty), so one look tells whether an id
@@ -17,8 +17,10 @@ from rapport_processors.items import author_hash, deletion, digest_of_deletion, 
 from rapport_processors.mail.messages import group as group_messages
 from rapport_processors.matching import decide
 from rapport_processors.meetings.assemble import meeting_of
-from rapport_processors.model import Meeting, Message
+from rapport_processors.model import Decision, Meeting, Message
 from rapport_processors.state import StateBatch, group
+from rapport_processors.sweeps import COPIES, INDEX
+from rapport_processors.terms import customer_term, near_term, terms_of_address, terms_of_copy
 from rapport_schemas.records import Copy, Item, PackedCopy
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import composite_key
@@ -27,7 +29,6 @@ from rapport_schemas.wire import decode_body
 Publish = Callable[[Item, int], None]
 """Gets an item, and the other assignment under which its record before was published, 0 for none."""
 
-COPIES = b"c"
 _DECIDED = b"d"
 _HEAD = b""
 _ASSIGNMENT = slice(2 * HASH_BYTES, 2 * HASH_BYTES + 8)
@@ -65,12 +66,14 @@ class _Touched:
         is_new: nothing is stored of it.
         came: the copies that came in this batch and are the newest of their rows, as they came.
         overtaken: copies that do not count, since there are newer ones: a lost batch may have published what they are.
+        replaced: of these, what was stored and indexed.
     """
 
     again: bool
     is_new: bool
     came: dict[bytes, bytes] = field(default_factory=dict)
     overtaken: list[Copy] = field(default_factory=list)
+    replaced: list[Copy] = field(default_factory=list)
 
 
 class _Decided:
@@ -129,6 +132,9 @@ class TenantItems:
 
     Args:
         headed: what `has_heads` said.
+
+    Attributes:
+        indexed: whether every stored item has its terms: not so where an earlier program kept them, until all were swept once.
     """
 
     def __init__(
@@ -147,6 +153,23 @@ class TenantItems:
         self._headed = headed
         self._context = composite_key("state", tenant)
         self._touched: dict[bytes, _Touched] = {}
+        self.indexed = self._is_indexed()
+
+    def _is_indexed(self) -> bool:
+        if self._state.get(self._indexed_row()) is not None:
+            return True
+        if next(self._state.confirmed_keys(self._space + COPIES), None) is not None:
+            return False
+        self.note_indexed()
+        return True
+
+    def note_indexed(self) -> None:
+        """Every stored item of the tenant has its terms from now on."""
+        self.indexed = True
+        self._state.put(self._indexed_row(), b"", b"\x01")
+
+    def _indexed_row(self) -> bytes:
+        return group(self._space, b"i", bytes(HASH_BYTES))
 
     def touch(self, id_: bytes, *, again: bool) -> _Touched:
         """Notes an id to be decided at the end of the batch."""
@@ -169,6 +192,8 @@ class TenantItems:
             if packed["copy"] if newer else not _is_dropped(stored):
                 late: Copy = decode_body("copy", packed["copy"]) if newer else self._open(stored)
                 touched.overtaken.append(late)
+                if not newer and row not in touched.came:
+                    touched.replaced.append(late)
             if newer:
                 return
         sealed = seal(self._keys.seal, packed["copy"], self._context) if packed["copy"] else b""
@@ -210,13 +235,14 @@ class TenantItems:
         the whole has not, is said to be no item.
         """
         copies = self._copies(id_, touched)
+        self._index(id_, copies, touched)
         decided = _Decided(self._state, group(self._space, _DECIDED, id_), touched, self._assignment_bytes)
         anchors = {copy["key"]: row for row, copy in copies.items()}
         after: dict[str, Message | Meeting] = {}
         for said in _items_of(copies.values(), directory):
-            item, digest = item_of(
-                self._id, self._gen, self._keys, said, decide(said, directory), self._assignment
-            )
+            decision = decide(said, directory)
+            self._index_decision(id_, said, decision, is_new=touched.is_new)
+            item, digest = item_of(self._id, self._gen, self._keys, said, decision, self._assignment)
             after[item["item_id"]] = said
             rows = [anchors[copy["key"]] for copy in said.copies[:_MOST_ANCHORS]]
             if decided.differs(item["item_id"], digest, b"".join((*rows, self._author(said.author)))):
@@ -224,6 +250,34 @@ class TenantItems:
         if len(copies) > 1 or touched.overtaken or decided.before or not after:
             self._say_gone([*copies.values(), *touched.overtaken], after, decided, publish)
         decided.close()
+
+    def _index(self, id_: bytes, copies: Mapping[bytes, Copy], touched: _Touched) -> None:
+        """Keeps the rows by which a directory change finds this id; the terms of copies follow from nothing but them."""
+        if self.indexed and not touched.came:
+            return
+        key = self._keys.hash
+        stays = [copy for row, copy in copies.items() if row not in touched.came]
+        before = _terms(key, [*stays, *touched.replaced]) if self.indexed else set()
+        after = _terms(key, copies.values())
+        for term in after - before:
+            self._state.put(group(self._space, INDEX, term), id_, b"")
+        for term in _terms(key, touched.replaced) - after:
+            self._state.delete(group(self._space, INDEX, term), id_)
+
+    def _index_decision(
+        self, id_: bytes, said: Message | Meeting, decision: Decision, *, is_new: bool
+    ) -> None:
+        """The terms that follow from the decision. They stay when it changes: that costs a look at this item too many."""
+        key = self._keys.hash
+        terms = [customer_term(key, customer) for customer in decision.near]
+        if terms:
+            terms.append(near_term(key))
+        if isinstance(said, Meeting) and said.author:
+            terms += terms_of_address(key, said.author)  # its owner's, where no copy names an organiser
+        for term in terms:
+            rows = group(self._space, INDEX, term)
+            if is_new or self._state.get(rows, id_) is None:
+                self._state.put(rows, id_, b"")
 
     def _say_gone(
         self,
@@ -261,6 +315,10 @@ class TenantItems:
         for item_id in sorted(after, key=lambda item_id: (after[item_id].at_ms or 0, item_id), reverse=True):
             found[self._author(after[item_id].author)] = item_id
         return found
+
+
+def _terms(hash_key: bytes, copies: Iterable[Copy]) -> set[bytes]:
+    return set().union(*(terms_of_copy(hash_key, copy) for copy in copies))
 
 
 def _items_of(copies: Iterable[Copy], directory: TenantDirectory) -> Sequence[Message | Meeting]:

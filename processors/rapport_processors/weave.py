@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rapport_core.errors import PoisonError
-from rapport_core.ids import FIRST_GENERATION, HASH_BYTES
+from rapport_core.ids import FIRST_GENERATION
 from rapport_core.keys import KeyRing, TenantKeys
-from rapport_processors import sweeps, threads
+from rapport_processors import basis, sweeps, terms, threads
 from rapport_processors.bundles import Bundles, pack
-from rapport_processors.deciding import COPIES, TenantItems, has_heads
+from rapport_processors.deciding import TenantItems, has_heads
 from rapport_processors.directory import TenantDirectory
 from rapport_processors.items import deletion
 from rapport_processors.marks import Marks
@@ -39,8 +39,11 @@ class DirectoryView(Protocol):
         """One tenant's part; empty when nothing was loaded for it."""
         ...
 
-    def catch_up(self, offset: int, /) -> object:
-        """Reads until everything up to and with `offset` is known. Blocks; raises UnavailableError in the end."""
+    def catch_up(self, offset: int, /) -> int:
+        """Reads until everything up to and with `offset` is known. Blocks; raises UnavailableError in the end.
+
+        Returns the offset behind what is known, which may be more.
+        """
         ...
 
 
@@ -53,7 +56,9 @@ class _Tenant:
     space: bytes
     keys: TenantKeys
     items: TenantItems
+    sweep: sweeps.Sweep
     relation: threads.Relation = field(default_factory=threads.Relation)
+    notices: list[DirectoryNotice] = field(default_factory=list)
 
 
 class WeaveStage:
@@ -86,11 +91,10 @@ class WeaveBatch:
         self._state, self._partition, self._assignment = state, partition, assignment
         source = f"weave/{lane}/{partition}"
         self._bundles = self._new_bundles(lane, source)
-        self._slices = self._new_bundles(Lane.BACKFILL, source)
+        self._ticks = self._new_bundles(Lane.LIVE, source)
         self._marks = Marks(state, partition, self._partitions, assignment)
         self._headed = has_heads(state)
         self._tenants: dict[tuple[str, int], _Tenant] = {}
-        self._swept: set[tuple[str, int, bytes]] = set()
         self._outputs: list[OutRecord] = []
 
     def _new_bundles(self, lane: Lane, source: str) -> Bundles:
@@ -118,10 +122,10 @@ class WeaveBatch:
             except PoisonError as error:
                 self._outputs.append(dead_letter(self._wire, "weave", record.origin(), error, now_ms=now_ms))
         self._finish()
-        self._marks.cascaded(self._bundles.cascades | self._slices.cascades)
+        self._marks.cascaded(self._bundles.cascades | self._ticks.cascades)
         left = [done for mark, spoken in marks if (done := self._marks.heard(mark, spoken, self._bundles))]
         self._outputs.extend(
-            self._slices.records()
+            self._ticks.records()
         )  # before the words on marks, which stand behind everything
         self._outputs.extend(self._bundles.records())
         for mark in left:
@@ -135,15 +139,14 @@ class WeaveBatch:
             items = TenantItems(
                 self._state, tenant, gen, prefix, keys, assignment=self._assignment, headed=self._headed
             )
-            known = _Tenant(tenant, gen, prefix, keys, items)
+            sweep = sweeps.Sweep(self._state, tenant, gen, prefix)
+            known = _Tenant(tenant, gen, prefix, keys, items, sweep)
             self._tenants[tenant, gen] = known
         return known
 
     def _noticed(self, notice: DirectoryNotice) -> None:
         sweeps.raise_floor(self._state, notice["offset"])
-        tenant = self._tenant(notice["tenant"], FIRST_GENERATION)
-        if sweeps.request(self._state, tenant.id, tenant.gen):
-            self._slices.redecide(tenant.id, tenant.gen, self._partition, b"")
+        self._tenant(notice["tenant"], FIRST_GENERATION).notices.append(notice)
 
     def _body(self, routed: Routed) -> None:
         tenant = self._tenant(routed["tenant"], routed["gen"])
@@ -159,37 +162,57 @@ class WeaveBatch:
             threads.join(self._state, tenant.space, pair["key"], pair["other"], tenant.relation)
         for pair in body["labels"]:
             threads.label(self._state, tenant.space, pair["key"], pair["other"], tenant.relation)
-        for after in body["redecide"]:
-            self._sweep(tenant, after, again=routed["assignment"] != self._assignment)
-
-    def _sweep(self, tenant: _Tenant, after: bytes, *, again: bool) -> None:
-        """One slice: the ids after the last one decided. Sends its continuation, or ends, or starts over.
-
-        `again`: it was sent under an earlier assignment, so a lost batch may have run it.
-        """
-        if (once := (tenant.id, tenant.gen, after)) in self._swept:
-            return  # a crash doubled it: every further one would double what it sends
-        self._swept.add(once)
-        prefix = tenant.space + COPIES
-        start = prefix + after + b"\xff" * 32 if after else b""
-        last = after
-        count = 0
-        for key in self._state.confirmed_keys(prefix, start):
-            digest = key[len(prefix) : len(prefix) + HASH_BYTES]
-            if digest != last:
-                if count == sweeps.SLICE_ITEMS:
-                    self._slices.redecide(tenant.id, tenant.gen, self._partition, last)
-                    return
-                count, last = count + 1, digest
-                tenant.items.touch(digest, again=again)
-        if sweeps.finished(self._state, tenant.id, tenant.gen):
-            self._slices.redecide(tenant.id, tenant.gen, self._partition, b"")
+        for tick in body["redecide"]:
+            if tenant.sweep.is_due(tick):
+                again = routed["assignment"] != self._assignment  # then a lost batch may have run it
+                for id_ in tenant.sweep.slice(tick):
+                    tenant.items.touch(id_, again=again)
 
     def _finish(self) -> None:
-        self._directory.catch_up(sweeps.floor(self._state))
+        known = self._directory.catch_up(sweeps.floor(self._state))
         for tenant in self._tenants.values():
             self._spread(tenant)
-            tenant.items.decide(self._directory.tenant(tenant.id), self._item)
+            directory = self._directory.tenant(tenant.id)
+            tenant.items.decide(directory, self._item)
+            self._heed(tenant, directory, known - 1)
+            tick = tenant.sweep.next_tick()
+            if tick is not None:
+                self._ticks.redecide(tenant.id, tenant.gen, self._partition, tick)
+
+    def _heed(self, tenant: _Tenant, directory: TenantDirectory, known: int) -> None:
+        """Adds to the sweep what the notices of this batch, and what the partition last decided with, say is affected.
+
+        `known`: the directory's offset. What is noted as the basis is what everybody has to decide with from here on.
+        """
+        if tenant.sweep.finished_everything:
+            tenant.items.note_indexed()
+        if tenant.notices and not tenant.items.indexed:
+            tenant.sweep.add(sweeps.EVERYTHING)  # kept by an earlier program, it has no terms and no basis
+            tenant.notices.clear()
+        before = basis.load(self._state, tenant.space)
+        if before is None or any(notice["basis"] for notice in tenant.notices):
+            after = basis.basis_of(directory, tenant.keys.hash)
+            if after != before:
+                basis.save(self._state, tenant.space, after)
+                sweeps.raise_floor(self._state, known)
+            for term in () if before is None else basis.affected(before, after, tenant.keys.hash):
+                tenant.sweep.add(term)
+        for notice in tenant.notices:
+            for term in self._affected(tenant, directory, notice):
+                tenant.sweep.add(term)
+
+    def _affected(
+        self, tenant: _Tenant, directory: TenantDirectory, notice: DirectoryNotice
+    ) -> Iterable[bytes]:
+        if notice["whole"]:
+            return [sweeps.EVERYTHING]
+        key = tenant.keys.hash
+        contacts = filter(None, (directory.subject("contact", id_) for id_ in notice["contacts"]))
+        return [
+            *notice["terms"],
+            *(terms.customer_term(key, customer) for customer in notice["customers"]),
+            *(terms.address_term(key, ref.value) for contact in contacts for ref in contact.addresses),
+        ]
 
     def _spread(self, tenant: _Tenant) -> None:
         for key, other in dict.fromkeys(tenant.relation.joins):

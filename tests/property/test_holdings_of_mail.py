@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory_pipeline import NOW_MS, TENANT, MemoryPipeline, mail
-from rapport_processors.deciding import COPIES
 from rapport_processors.partials import MAIL_FIELDS
 from rapport_processors.state import StateBatch
+from rapport_processors.sweeps import COPIES
 from rapport_schemas import topics
 from rapport_schemas.changes import mail_change, mail_fields, removed, still_shown
 from rapport_schemas.records import Change

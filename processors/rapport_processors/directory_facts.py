@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rapport_processors.directory_index import TenantIndexes, suffixes
 from rapport_processors.directory_records import Choice, Ref
@@ -180,16 +180,24 @@ class Lookup:
         customers.pop("", None)
         return Side(candidates, chosen, customers, choice)
 
-    def _chosen(self, candidates: tuple[Ref, ...], values: Iterable[str]) -> tuple[str, tuple[Ref, ...]]:
+    def _chosen(self, candidates: tuple[Ref, ...], values: Sequence[str]) -> tuple[str, tuple[Ref, ...]]:
         """Of several the one that a person chose, with the id of that choice; else what the tenant's rule says."""
-        if choices := self._indexes.choices:
-            named = {ref.owner.id: ref for ref in candidates}
-            for choice in (ref.owner for value in values for ref in self._validity.of(choices.get(value))):
-                if isinstance(choice, Choice) and choice.chosen in named:
-                    return choice.id, (named[choice.chosen],)
+        named = {ref.owner.id: ref for ref in candidates}
+        for choice in self.choices(values):
+            if choice.chosen in named:
+                return choice.id, (named[choice.chosen],)
         if self._policy == "review":
             return "", ()
         return "", candidates[:1] if self._policy == "oldest" else candidates
+
+    def choices(self, values: Sequence[str]) -> list[Choice]:
+        """What persons decided about an address, or a domain, and its further forms: of the very first value first."""
+        index = self._indexes.choices
+        if not index:
+            return []
+        refs = [ref for value in dict.fromkeys(values) for ref in self._validity.of(index.get(value))]
+        refs.sort(key=lambda ref: ref.value != values[0])
+        return list(dict.fromkeys(ref.owner for ref in refs if isinstance(ref.owner, Choice)))
 
     def passed_over(self, address: str) -> tuple[Ref, ...]:
         """Contacts and customers that resemble the address but do not apply: another time, or the shorter domain."""

@@ -26,12 +26,11 @@ from rich.table import Table
 
 from rapport import logs
 from rapport.demo.steps import demo_settings, fresh_home
+from rapport.directory.change import Desk, load
 from rapport.directory.document import parse_document
-from rapport.directory.merge import merge
 from rapport.directory.publish import publish
-from rapport.directory.read import read_directory
 from rapport.directory.records import bare, entry
-from rapport.kafka import consumer, producer
+from rapport.kafka import producer
 from rapport.local.supervisor import Supervisor
 from rapport.settings import Settings, load_settings
 from rapport.store import open_store
@@ -135,15 +134,10 @@ class Bench:
         self.workers[name] = self.memory.now("worker-0")
         print(f"{name}: {self.seconds[name]:.1f} s", flush=True)
 
-    def _publish(self, document: dict[str, Any]) -> float:
-        """The tenant's directory becomes this document. Returns when the publishing began."""
-        stated = parse_document(document)
-        with closing(consumer(self.stack.endpoints, "bench")) as reader:
-            existing = read_directory(reader, self.stack.wire, stated.tenant).records
-        changed = merge(existing, stated, to_ms(SystemClock().now()), prune=True).changed
-        begun = time.monotonic()
-        publish(producer(self.stack.endpoints), self.stack.wire, changed)
-        return begun
+    def _publish(self, document: dict[str, Any]) -> None:
+        """The tenant's directory becomes this document."""
+        desk = Desk(self.stack.endpoints, self.stack.store)
+        load(desk, parse_document(document), prune=True)
 
     def _read_mail(self) -> None:
         sealer = Sealer(self.stack.wire, self.stack.store.keys, "graph", TENANT)
@@ -174,7 +168,8 @@ class Bench:
         before = shown = self._number(TENANT, change.customer)
         first = 0.0
         with LiveMail(self) as live:
-            begun = self._publish(change.document)
+            begun = time.monotonic()
+            self._publish(change.document)
             while shown != change.expected and time.monotonic() - begun < PATIENCE_SECONDS:
                 time.sleep(POLL_SECONDS)
                 shown = self._number(TENANT, change.customer)

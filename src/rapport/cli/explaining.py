@@ -15,6 +15,7 @@ _MOST_PEOPLE = 12
 _MOST_COPIES = 6
 _MOST_LOSING = 6
 _MOST_CHANGES = 8
+_SAID_BY_AUTHOR = ("from", "organizer")
 _KNOWN_AS = {
     "members": "member",
     "contacts": "contact",
@@ -61,9 +62,8 @@ def _print_item(out: Console, item: ExplainedItem) -> None:
         out.print(escape(item["subject"]), no_wrap=True, overflow="ellipsis")
     out.print(item["sentence"])
     if item["fresh"] is not None:
-        out.print(
-            f"[bold]A change is still under way[/]; then: {item['fresh']['sentence']} Repeat with --wait to see it."
-        )
+        out.print("[bold]A change is still under way[/] (repeat with --wait). By the directory of now:")
+        out.print(item["fresh"]["sentence"])
     for name in ("members", "declined_members", "customers", "contacts"):
         if ids := item[name]:
             out.print(escape(f"  {name.removesuffix('_members')}: {', '.join(ids)}"))
@@ -75,14 +75,15 @@ def _print_item(out: Console, item: ExplainedItem) -> None:
             out, "Copies, each under its connection's settings:", map(_copy, item["copies"]), _MOST_COPIES
         )
     _print_list(out, "Looked at and not taken:", map(_lost, item["losing"]), _MOST_LOSING)
-    turning = "What would take it out:" if item["matched"] else "What would bring it in:"
+    is_in = item["fresh"]["synced"] if item["fresh"] else item["matched"]
+    turning = "What would take it out:" if is_in else "What would bring it in:"
     changes = (f"- {change['sentence']}" for change in item["would_turn"])
     _print_list(out, turning, changes, _MOST_CHANGES)
     out.print(escape(f"  conversation {item['thread']}, read at {item['origin'] or 'an unknown place'}"))
     for letter in item["dead_letters"]:
         out.print(escape(f"  Something of it could not be processed: rapport dlq show {letter}"))
     for note in item["notes"]:
-        out.print(f"  {note}")
+        out.print(note)
 
 
 def _print_list(out: Console, heading: str, lines: Iterable[str], most: int) -> None:
@@ -102,7 +103,10 @@ def _person(person: Mapping[str, Any]) -> str:
     standing = person["standing"]
     if standing == "external" and not known:
         standing = "nobody the directory knows"
-    return f"{person['address']} ({', '.join(person['roles'])}): {'; '.join([standing, *known])}"
+    roles = [
+        role for role in person["roles"] if role not in _SAID_BY_AUTHOR or "author" not in person["roles"]
+    ]
+    return f"{person['address']} ({', '.join(roles)}): {'; '.join([standing, *known])}"
 
 
 def _copy(copy: Mapping[str, Any]) -> str:

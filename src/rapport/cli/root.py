@@ -8,7 +8,18 @@ from importlib.metadata import version
 import typer
 
 from rapport import logs
-from rapport.cli import dead_letters, demo, directory, ingest, matching, people, results, services, status
+from rapport.cli import (
+    dead_letters,
+    demo,
+    directory,
+    ingest,
+    matching,
+    people,
+    results,
+    services,
+    settings_command,
+    status,
+)
 from rapport.local import instance
 from rapport.settings import load_settings
 from rapport_core.errors import RapportError, UnavailableError
@@ -21,6 +32,7 @@ app = typer.Typer(
     help="Mail and calendars in, one correct and explained record of customer relationships out.",
 )
 app.add_typer(directory.app, name="directory")
+app.add_typer(settings_command.app, name="settings")
 app.add_typer(people.app, name="user")
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(ingest.app, name="ingest")

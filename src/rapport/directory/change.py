@@ -51,11 +51,6 @@ class Desk:
     store: Store
     clock: Clock = field(default_factory=SystemClock)
 
-    def records(self, tenant: str) -> dict[Key, DirectoryEntry]:
-        """The tenant's records as the topic has them now, none deleted."""
-        with closing(consumer(self.where, GROUP)) as reader:
-            return read_directory(reader, wire(self.where), tenant).records
-
     def change(self, tenant: str, edit: Edit, progress: Progress | None = None) -> Change:
         """Reads the directory, changes it, and returns once the broker has what changed. `progress` is told of publishing."""
         with self.store.leases.held(f"directory of {tenant}") as lease:
@@ -91,9 +86,9 @@ def choose(
     return say(desk, tenant, "choice", {name: value for name, value in named.items() if value})
 
 
-def end(desk: Desk, tenant: str, key: Key, value: str = "", at_ms: int | None = None) -> Change:
-    """Closes an address or domain of an entry, or all of them, at a time or now."""
-    return desk.change(tenant, lambda records, now_ms: edits.ended(records, key, value, at_ms, now_ms))
+def end(desk: Desk, tenant: str, key: Key, value: str = "", at: str = "") -> Change:
+    """Closes an address or domain of an entry, or all of them, at a time as files have it or now."""
+    return desk.change(tenant, lambda records, now_ms: edits.ended(records, key, value, at, now_ms))
 
 
 def delete(desk: Desk, tenant: str, key: Key, value: str = "") -> Change:

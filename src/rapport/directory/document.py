@@ -199,7 +199,7 @@ def _entry(value: object, kind: str, where: str, zone: ZoneInfo) -> Entry:
 
 
 def _dated(fields: Mapping[str, object], value: str, where: str, zone: ZoneInfo) -> Entry:
-    begin, end = (_time(fields.get(name), f"{where}: {name}", zone) for name in _VALIDITY)
+    begin, end = (time_ms(fields.get(name), f"{where}: {name}", zone) for name in _VALIDITY)
     if begin is not None and end is not None and end <= begin:
         raise ConfigError(f"{where}: valid_to must be later than valid_from")
     return entry(value, begin, end)
@@ -223,8 +223,11 @@ def _domain(value: str) -> str | None:
     return found if sound else None
 
 
-def _time(value: object, where: str, zone: ZoneInfo) -> int | None:
-    """Milliseconds of an ISO 8601 time; one without an offset is in the tenant's zone, a date its midnight."""
+def time_ms(value: object, where: str, zone: ZoneInfo) -> int | None:
+    """Milliseconds of an ISO 8601 time; one without an offset is in the tenant's zone, a date its midnight.
+
+    None stays None. Raises ConfigError that begins with `where`.
+    """
     if value is None:
         return None
     try:

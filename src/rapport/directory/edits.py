@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from rapport.directory.document import parse_document
+from rapport.directory.document import parse_document, time_ms
 from rapport.directory.merge import Merge, aged, difference, merge
 from rapport.directory.records import Key, bare, end_of, entries_of, key_of
 from rapport_core.errors import ConfigError
@@ -87,7 +88,7 @@ def said(records: Records, tenant: str, kind: str, content: Mapping[str, object]
             subject_of(records, wanted, str(name))
     # Times without an offset are in the tenant's zone, as in its file.
     document: dict[str, object] = (
-        {"tenant": {"id": tenant, "timezone": parse_tenant(own["settings"])[0]}} if own else {}
+        {"tenant": {"id": tenant, "timezone": _timezone(records, tenant)}} if own else {}
     )
     if kind == "tenant":
         document["tenant"] = {"id": tenant, **_object(document.get("tenant")), **content}
@@ -122,22 +123,31 @@ def _check_choice(records: Records, choice: DirectoryEntry) -> None:
         raise ConfigError(f"{kind} {owner['id']} has no {what} {entry['value']}: there is nothing to choose")
 
 
-def ended(records: Records, key: Key, value: str, at_ms: int | None, now_ms: int) -> Merge:
-    """Closes the entry with this address or domain, or with empty `value` all that are not over yet, at `at_ms` or now."""
+def ended(records: Records, key: Key, value: str, at_iso: str, now_ms: int) -> Merge:
+    """Closes the entry with this address or domain, or with empty `value` all that are not over yet.
+
+    At a time as files have it, or with an empty one now.
+    """
     record = subject_of(records, *key)
     wanted = _wanted(record, value)
-    at = now_ms if at_ms is None else at_ms
+    zone = ZoneInfo(_timezone(records, record["tenant"]))
+    at = time_ms(at_iso, "the end", zone) if at_iso else now_ms
 
     def closed(entry: Entry) -> Entry:
         over = (end := end_of(entry)) is not None and end <= now_ms
-        if entry["value"] not in wanted or (over and at_ms is None):
+        if entry["value"] not in wanted or (over and not at_iso):
             return entry
-        if entry["valid_from"] is not None and at <= entry["valid_from"]:
+        if at is not None and entry["valid_from"] is not None and at <= entry["valid_from"]:
             raise ConfigError(f"{_what(record)} begins later than that: delete it, or end it later")
         same = entry["valid_to"] == at
         return entry if same else {**entry, "valid_to": at, "ended_at": None}
 
     return _replaced(records, _with_entries(record, closed), now_ms)
+
+
+def _timezone(records: Records, tenant: str) -> str:
+    own = records.get(("tenant", tenant))
+    return parse_tenant(own["settings"] if own else "")[0]
 
 
 def _wanted(record: DirectoryEntry, value: str) -> set[str]:

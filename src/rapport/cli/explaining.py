@@ -10,12 +10,12 @@ from rich.markup import escape
 
 from rapport.cli.tables import console
 from rapport.explaining.answer import ExplainedItem, Explanation
+from rapport.explaining.sentences import roles_of
 
 _MOST_PEOPLE = 12
 _MOST_COPIES = 6
 _MOST_LOSING = 6
 _MOST_CHANGES = 8
-_SAID_BY_AUTHOR = ("from", "organizer")
 _KNOWN_AS = {
     "members": "member",
     "contacts": "contact",
@@ -103,10 +103,7 @@ def _person(person: Mapping[str, Any]) -> str:
     standing = person["standing"]
     if standing == "external" and not known:
         standing = "nobody the directory knows"
-    roles = [
-        role for role in person["roles"] if role not in _SAID_BY_AUTHOR or "author" not in person["roles"]
-    ]
-    return f"{person['address']} ({', '.join(roles)}): {'; '.join([standing, *known])}"
+    return f"{person['address']} ({roles_of(person)}): {'; '.join([standing, *known])}"
 
 
 def _copy(copy: Mapping[str, Any]) -> str:

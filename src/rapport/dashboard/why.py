@@ -12,6 +12,7 @@ from starlette.responses import Response
 from rapport.dashboard.guard import signed_in_of
 from rapport.dashboard.parts import parts_of
 from rapport.dashboard.rendering import page
+from rapport.explaining.sentences import roles_of
 
 _EMAIL_RULES: Final = {
     "contact_address": "An address in it belongs to a contact of a customer, and it was written by your team or by that side.",
@@ -76,7 +77,9 @@ def show_left_out(request: Request, names: _Naming) -> Response | None:
         return None
     values = {
         "item": item,
-        "people": [(person, _standing(person, names)) for person in item["people"]],
+        "people": [
+            (person["address"], roles_of(person), _standing(person, names)) for person in item["people"]
+        ],
         "timezone": parts.impact.timezone(user.tenant),
     }
     return page(request, "why.html", values)

@@ -9,6 +9,7 @@ from datetime import datetime
 from rapport.explaining.answer import ExplainedItem
 from rapport.explaining.explainer import Explainer
 from rapport.explaining.log import SealedLog
+from rapport.kafka import is_reachable
 from rapport.settings import Endpoints
 from rapport.store import Store
 from rapport_core.errors import UnavailableError
@@ -32,14 +33,12 @@ class Desk:
             self._store.audit.record(tenant=tenant, user=user, action=action, object=about)
 
         with self._lock:
-            if self._log is None:
-                self._log = SealedLog(self._endpoints, self._store.keys)
             explainer = Explainer(
                 self._open_impact(),
                 tenant,
                 self._store.keys.tenant_keys(tenant),
                 now,
-                sealed=self._log,
+                sealed=self._sealed(),
                 audited=audited,
                 letters=list,  # whoever may see dead letters has the command line
             )
@@ -48,6 +47,14 @@ class Desk:
             except UnavailableError:
                 self.close()
                 raise
+
+    def _sealed(self) -> SealedLog | None:
+        """The log; None while Kafka does not answer: nobody waits for a page as long as a client would."""
+        if not is_reachable(self._endpoints.kafka):
+            return None
+        if self._log is None:
+            self._log = SealedLog(self._endpoints, self._store.keys)
+        return self._log
 
     def close(self) -> None:
         """Leaves Kafka; the next question comes back. Not while one is answered."""

@@ -108,7 +108,7 @@ class Explainer:
             "items": items,
             "address": None,
             "advice": None,
-            "notes": [] if self._sealed else [sentences.NO_LOG],
+            "notes": [sentences.NO_LOG] if found_as == "address" and self._sealed is None else [],
         }
 
     def _unknown(self, query: str, advice: str) -> Explanation:
@@ -125,7 +125,7 @@ class Explainer:
 
     def _all_in_full(self, newest: Sequence[Decided]) -> list[ExplainedItem]:
         if self._sealed is None:
-            return [self._stored(decided) for decided in newest]
+            return [{**self._stored(decided), "notes": [sentences.NO_LOG]} for decided in newest]
         directory, letters = self._sealed.directory(self._tenant), self._letters()
         return [self._in_full(decided, self._sealed, directory, letters) for decided in newest]
 

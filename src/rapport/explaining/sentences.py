@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rapport.explaining.log import PageState
 from rapport_sinks.clickhouse.lookups import Decided
@@ -32,6 +33,8 @@ _MEETING_RULES: Final = {
     "private_meeting": "it is private, and the setting private_meetings skips those",
 }
 
+_SAID_BY_AUTHOR: Final = ("from", "organizer")
+
 OF_PAGES: Final = {
     PageState.ERASED: "Its page was erased: the key is destroyed, and nothing of it can be read any more.",
     PageState.GONE: "The page it was read from is not in the log any more.",
@@ -59,3 +62,9 @@ def sentence_of(decided: Decided, obstacle: str) -> str:
     if not decided["matched"]:
         return f"It is left out: {why}."
     return f"It belongs here, because {why}; {obstacle}." if obstacle else f"It is counted: {why}."
+
+
+def roles_of(person: Mapping[str, Any]) -> str:
+    """In which roles somebody is in it; who is the author is said once."""
+    roles = person["roles"]
+    return ", ".join(role for role in roles if role not in _SAID_BY_AUTHOR or "author" not in roles)

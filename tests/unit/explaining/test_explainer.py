@@ -272,9 +272,9 @@ def test_a_dead_letter_of_its_page_is_named() -> None:
 
 def test_without_the_log_the_stored_decision_is_told_and_nothing_is_opened() -> None:
     asked = Asked(has_log=False)
-    found = asked()
+    (found,) = asked()["items"]
     assert found["notes"] == [sentences.NO_LOG]
-    assert (found["items"][0]["subject"], asked.audit) == (None, [])
+    assert (found["subject"], asked.audit) == (None, [])
 
 
 def test_an_id_that_is_no_items_any_more_says_so() -> None:

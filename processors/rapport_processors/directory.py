@@ -153,19 +153,24 @@ class TenantDirectory:
         """The subjects that can matter to an item of these addresses and owners: deciding with them alone is the same."""
         return part_of(self._indexes, self.settings, addresses, members, at)
 
-    def supposing(self, subjects: Iterable[Subject], changes: Mapping[str, object]) -> TenantDirectory:
-        """A small directory of these subjects, with some settings changed for the tenant and every connection.
+    def supposing(
+        self,
+        subjects: Iterable[Subject],
+        settings: Mapping[str, object],
+        connections: Mapping[str, Mapping[str, object]],
+    ) -> TenantDirectory:
+        """A small directory of these subjects, with some settings changed, of the tenant and of connections.
 
         How `explain` tries what a person could do, without touching this one.
         """
         other = TenantDirectory(self.id)
         other.timezone = self.timezone
-        other.settings = replace(self.settings, **changes)  # type: ignore[arg-type]
+        other.settings = replace(self.settings, **settings)  # type: ignore[arg-type]
         other._lookup = other.lookup(None)
         for subject in subjects:
             other._indexes.put(subject)
-        for connection, own in self._overrides.items():
-            other.override(connection, {name: own[name] for name in own.keys() - changes.keys()})
+        for name in self._overrides.keys() | connections.keys():
+            other.override(name, {**self._overrides.get(name, {}), **connections.get(name, {})})
         return other
 
     def apply(self, entry: DirectoryEntry, offset: int) -> bool:

@@ -27,16 +27,20 @@ class Outcome:
     customers: set[str] = field(default_factory=set)
     contacts: set[str] = field(default_factory=set)
     ambiguous: bool = False
+    near: set[str] = field(default_factory=set)
+    strangers: list[str] = field(default_factory=list)
 
 
 class NaiveMatching:
     """Decides by reading every record for every question."""
 
-    def __init__(
-        self, records: list[DirectoryEntry], overrides: dict[str, dict[str, Any]] | None = None
-    ) -> None:
+    def __init__(self, records: list[DirectoryEntry]) -> None:
         self.records = records
-        self.overrides = overrides or {}
+        self.overrides: dict[str, dict[str, Any]] = {
+            record["id"]: json.loads(record["settings"])["settings"]
+            for record in records
+            if record["kind"] == "connection"
+        }
         tenants = [record for record in records if record["kind"] == "tenant"]
         text = tenants[0]["settings"] if tenants else ""
         self.tenant_settings: dict[str, Any] = json.loads(text)["settings"] if text else {}
@@ -97,15 +101,12 @@ class NaiveMatching:
             for record, entry in self.entries("exclusion", "addresses", when):
                 if record["member"]:
                     continue
-                tagged = "+" in entry["value"].split("@")[0]
-                if address == entry["value"] or (
-                    not tagged and untagged(address) == untagged(entry["value"])
-                ):
+                if is_meant(entry["value"], address):
                     return True
             for _, entry in self.entries("exclusion", "domains", when):
                 if is_under(address.split("@")[-1], entry["value"]):
                     return True
-        contacts = {r["id"] for address in outside for r, _ in self.holders("contact", address, when)}
+        contacts = {r["id"] for address in outside for r, _ in self.possible(address, when)}
         members = self.named(message)
         for copy in message.copies:
             if not self.through_list(copy):
@@ -127,12 +128,36 @@ class NaiveMatching:
     def through_list(self, copy: Any) -> bool:
         return copy["message"]["mail_class"] == "list" and not self.setting("count_list_delivery", False)
 
-    def attribute(self, found: list[Found]) -> tuple[list[Found], bool]:
-        """Which of several candidates are meant, and whether there were several."""
+    def chosen(self, candidates: list[Found], address: str, when: int | None) -> list[Found]:
+        """The one of several candidates that a person chose for this address, or for the domain they have."""
+        named: list[tuple[bool, str]] = []
+        if candidates[0][0]["kind"] == "contact":
+            for record, entry in sorted(self.entries("choice", "addresses", when), key=self.age):
+                if is_meant(entry["value"], address):
+                    named.append((entry["value"] != address, record["contact"]))
+        for record, entry in self.entries("choice", "domains", when):
+            if entry["value"] == candidates[0][1]["value"]:
+                named.append((False, record["customer"]))
+        for _, who in sorted(named, key=lambda one: one[0]):
+            for found in candidates:
+                if found[0]["id"] == who:
+                    return [found]
+        return []
+
+    def possible(self, address: str, when: int | None) -> list[Found]:
+        """The contacts that an address may be."""
+        found = self.holders("contact", address, when)
+        several = len({record["id"] for record, _ in found}) > 1
+        return (several and self.chosen(found, address, when)) or found
+
+    def attribute(self, found: list[Found], address: str, when: int | None) -> tuple[list[Found], bool]:
+        """Which of several candidates are meant, and whether that is for somebody to say."""
         subjects: dict[str, Found] = {}
         for record, entry in sorted(found, key=self.age):
             subjects.setdefault(record["id"], (record, entry))
         candidates = list(subjects.values())
+        if len(candidates) > 1 and (chosen := self.chosen(candidates, address, when)):
+            return chosen, False
         if len(candidates) < 2 or self.setting("ambiguous", "all") == "all":
             return candidates, len(candidates) > 1
         return (candidates[:1] if self.setting("ambiguous", "all") == "oldest" else []), True
@@ -142,7 +167,7 @@ class NaiveMatching:
         record, entry = found
         return (entry["recorded_at"] if entry["valid_from"] is None else entry["valid_from"], record["id"])
 
-    def customers_of(self, found: list[Found]) -> set[str]:
+    def customers_of(self, found: list[Found], address: str, when: int | None) -> set[str]:
         """Of contacts: their customer where it exists; in review the one that all candidates agree on."""
         exist = {record["id"] for record in self.records if record["kind"] == "customer"}
 
@@ -150,7 +175,7 @@ class NaiveMatching:
             name = record["id"] if record["kind"] == "customer" else record["customer"]
             return name if name in exist else ""
 
-        chosen, several = self.attribute(found)
+        chosen, several = self.attribute(found, address, when)
         if several and not chosen:
             agreed = {customer(record) for record, _ in found}
             return agreed if len(agreed) == 1 and "" not in agreed else set()
@@ -164,8 +189,21 @@ class NaiveMatching:
         if message.author and not outside:
             return Outcome(synced=False, rule="internal")
         if self.is_excluded(message, taking_part, outside):
-            return Outcome(synced=False, rule="excluded")
-        return self.over_copies(message, outside)
+            outcome = Outcome(synced=False, rule="excluded")
+        else:
+            outcome = self.over_copies(message, outside)
+        self.look_around(message, outside, outcome)
+        return outcome
+
+    def look_around(self, message: Message, outside: list[str], outcome: Outcome) -> None:
+        """Whom any rule could have found, and of whom nothing is known."""
+        for address in outside:
+            contacts = self.holders("contact", address, message.at_ms)
+            customers = self.by_domain(address, message.at_ms)
+            outcome.near |= {record["customer"] for record, _ in contacts}
+            outcome.near |= {record["id"] for record, _ in customers}
+            if not contacts and not customers and not self.is_excluded(message, [address], []):
+                outcome.strangers.append(address)
 
     def matches(self, address: str, mode: str, when: int | None) -> list[Found]:
         if self.internal(address, when):
@@ -217,12 +255,18 @@ class NaiveMatching:
         mode = self.setting("match_by", "address", copy["connection"])
         for address in outside:
             contacts = self.holders("contact", address, message.at_ms)
-            chosen, several = self.attribute(contacts)
+            chosen, several = self.attribute(contacts, address, message.at_ms)
             outcome.contacts |= {record["id"] for record, _ in chosen}
             outcome.ambiguous |= several
             matching = self.matches(address, mode, message.at_ms)
-            outcome.customers |= self.customers_of(matching)
-            outcome.ambiguous |= self.attribute(matching)[1]
+            outcome.customers |= self.customers_of(matching, address, message.at_ms)
+            outcome.ambiguous |= self.attribute(matching, address, message.at_ms)[1]
+
+
+def is_meant(value: str, address: str) -> bool:
+    """Whether an exclusion or choice of `value` speaks of `address`: a tagged one of that tag, any other of the mailbox."""
+    tagged = "+" in value.split("@", maxsplit=1)[0]
+    return address == value or (not tagged and untagged(address) == untagged(value))
 
 
 def is_under(domain: str, parent: str) -> bool:

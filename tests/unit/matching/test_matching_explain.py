@@ -45,7 +45,7 @@ def test_an_unknown_author_may_be_added_or_allowed() -> None:
 
 def test_nobody_from_a_customer_may_be_a_missing_contact_or_the_other_way_of_matching() -> None:
     answer = told(mail("anna@acme.com", "new@kund.se"), directory(tenant(), M1, C1, P1))
-    assert turns(answer) == ["add new@kund.se to a contact", "set match_by to domain"]
+    assert turns(answer) == ["add new@kund.se to a contact of c1", "set match_by to domain"]
     assert {"kind": "customer", "id": "c1", "domain": "kund.se", "for": "new@kund.se"}.items() <= answer[
         "losing"
     ][0].items()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from directory_entries import NOON, at, copy, directory, entry, excluded, mail, tenant
+from directory_entries import NOON, at, connection, copy, directory, entry, excluded, mail, tenant
 from rapport_processors.directory import TenantDirectory
 from rapport_processors.matching import decide
 from rapport_processors.model import Decision, Message
@@ -417,20 +417,20 @@ class TestConnections:
 
     def test_the_item_is_synced_when_one_copy_is(self) -> None:
         where = company()
-        where.override("mailbox-m2", {"sync_unknown_sender": True})
+        where.apply(connection("mailbox-m2", sync_unknown_sender=True), 50)
         message = mail("who@web.example", ["anna@acme.com", "x@kund.se"], copies=[copy("m1"), copy("m2")])
         assert told(message, where) == ("sync_unknown_sender", ("m1", "m2"), ("c1",), ("p1",))
         assert decide(mail("who@web.example", ["anna@acme.com", "x@kund.se"]), where).rule == "unknown_sender"
 
     def test_a_delivered_part_counts_only_when_its_own_copy_is_synced(self) -> None:
         where = company(sync_unknown_sender=True)
-        where.override("mailbox-m2", {"sync_unknown_sender": False})
+        where.apply(connection("mailbox-m2", sync_unknown_sender=False), 50)
         message = mail("who@web.example", ["anna@acme.com", "x@kund.se"], copies=[copy("m1"), copy("m2")])
         assert decide(message, where).members == ("m1",)
 
     def test_named_people_take_part_when_any_copy_is_synced(self) -> None:
         where = company(sync_unknown_sender=True)
-        where.override("mailbox-m2", {"sync_unknown_sender": False})
+        where.apply(connection("mailbox-m2", sync_unknown_sender=False), 50)
         message = mail(
             "who@web.example", ["anna@acme.com", "bo@acme.com", "x@kund.se"], copies=[copy("m1"), copy("m2")]
         )
@@ -439,21 +439,21 @@ class TestConnections:
     def test_each_copy_matches_in_its_own_way(self) -> None:
         p2 = entry("contact", "p2", "q@gmail.com", customer="c2")
         where = company(entry("customer", "c2"), p2)
-        where.override("mailbox-m2", {"match_by": "domain"})
+        where.apply(connection("mailbox-m2", match_by="domain"), 50)
         message = mail("anna@acme.com", ["y@kund.se", "q@gmail.com"], copies=[copy("m1"), copy("m2")])
         assert told(message, where) == ("contact_address", ("m1", "m2"), ("c1", "c2"), ("p2",))
 
     def test_taking_the_settings_back_restores_the_tenants(self) -> None:
         where = company()
-        where.override("mailbox-m1", {"match_by": "domain"})
+        where.apply(connection("mailbox-m1", match_by="domain"), 50)
         message = mail("anna@acme.com", "y@kund.se")
         assert decide(message, where).synced
-        where.override("mailbox-m1", {})
+        where.apply(connection("mailbox-m1"), 51)
         assert not decide(message, where).synced
 
     def test_an_override_outlives_a_change_of_the_tenant(self) -> None:
         where = company()
-        where.override("mailbox-m1", {"match_by": "domain"})
+        where.apply(connection("mailbox-m1", match_by="domain"), 50)
         where.apply(tenant(ambiguous="oldest", sync_unknown_sender=True), 100)
         assert where.settings_of("mailbox-m1").match_by == "domain"
         assert where.settings_of("mailbox-m1").sync_unknown_sender

@@ -8,11 +8,13 @@ from collections.abc import Callable
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 
+from rapport.directory.bounds import Bounds
 from rapport.directory.records import bare
 from rapport.kafka import watermarks
 from rapport.topic_reader import waiting_records
 from rapport_core.errors import ConfigError, PoisonError, UnavailableError
 from rapport_processors.directory import Directory, TenantDirectory
+from rapport_schemas.records import DirectoryEntry
 from rapport_schemas.topics import DIRECTORY
 from rapport_schemas.wire import Wire
 
@@ -27,12 +29,14 @@ class DirectoryFollower:
     Attributes:
         directory: everything read so far.
         position: the offset behind the last record read; everything below it is in `directory`.
+        bounds: which validities begin or end later.
     """
 
     def __init__(self, new_consumer: Callable[[], Consumer], wire: Wire) -> None:
         """Connects when it first reads."""
         self.directory = Directory()
         self.position = 0
+        self.bounds = Bounds()
         self._new_consumer = new_consumer
         self._wire = wire
         self._consumer: Consumer | None = None
@@ -105,11 +109,15 @@ class DirectoryFollower:
     def _apply(self, message: Message, offset: int) -> bool:
         value = message.value()
         if value is not None:
-            return self.directory.apply(self._wire.decode(DIRECTORY.schema, value), offset)
+            record: DirectoryEntry = self._wire.decode(DIRECTORY.schema, value)
+            self.bounds.note(record)
+            return self.directory.apply(record, offset)
         parts = (message.key() or b"").decode("utf-8", "surrogateescape").split("\0", 2)
         if len(parts) != 3 or parts[1] == "mark":
             return False
-        return self.directory.apply({**bare(*parts), "deleted": True}, offset)
+        gone: DirectoryEntry = {**bare(*parts), "deleted": True}
+        self.bounds.note(gone)
+        return self.directory.apply(gone, offset)
 
     def _reported(self, error: KafkaError) -> bool:
         if error.fatal() or not error.retriable():

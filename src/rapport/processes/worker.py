@@ -10,6 +10,8 @@ from functools import partial
 import faust
 import uvloop
 
+from rapport.directory.bounds import BoundsTimer
+from rapport.directory.change import Desk, reach
 from rapport.directory.follow import DirectoryFollower
 from rapport.kafka import consumer, delete_below, producer, wire
 from rapport.local.ready import announce
@@ -45,18 +47,25 @@ def build(settings: Settings) -> WorkerApp:
     decode = wire(where)
     directory = DirectoryFollower(lambda: consumer(where, _UNUSED_GROUP), decode)
     directory.catch_up()
+    clock = SystemClock()
+    timer = BoundsTimer(directory.bounds, partial(reach, Desk(where, store, clock)), clock)
     ports = Ports(
         wire=decode,
         keys=store.keys,
-        clock=SystemClock(),
+        clock=clock,
         directory=directory,
         new_producer=lambda: producer(where, **_WHOLE_BATCHES),
         new_consumer=lambda: consumer(where, _UNUSED_GROUP, **CONSUMER_SETTINGS),
         next_assignment=store.next_assignment,
         delete_below=partial(delete_below, where),
-        on_ready=lambda: announce(settings, "worker"),
+        on_ready=partial(_ready, settings, timer),
     )
     return WorkerApp(where.kafka, settings.home / "workers" / str(settings.worker), ports)
+
+
+def _ready(settings: Settings, timer: BoundsTimer) -> None:
+    announce(settings, "worker")
+    timer.start()
 
 
 def _collect_seldom() -> None:

@@ -117,7 +117,9 @@ def test_ending_again_changes_nothing_unless_at_another_time(base: Records) -> N
     once = after(base, ended(base, key, "", "", DAY))
     assert ended(once, key, "", "", 2 * DAY).changed == []
     assert ended(once, key, "", "1970-01-02T00:00Z", 2 * DAY).changed == []
-    assert ended(once, key, "", "1970-01-01T13:00", 2 * DAY).changed[0]["addresses"][0]["valid_to"] == DAY // 2
+    assert (
+        ended(once, key, "", "1970-01-01T13:00", 2 * DAY).changed[0]["addresses"][0]["valid_to"] == DAY // 2
+    )
 
 
 def test_delete_takes_out_a_value_or_the_entry(base: Records) -> None:

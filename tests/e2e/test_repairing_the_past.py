@@ -207,6 +207,39 @@ SAME: Final = (
 )
 """Directories whose numbers the oracle knows by a plainer one; the rows of some are no rows."""
 
+SPOKEN: Final = (
+    (match_by_domain, ["settings set match_by domain"], ["settings unset match_by"]),
+    (
+        match_by_domain,
+        ["settings set match_by domain --connection list"],
+        ["settings unset match_by --connection list"],
+    ),
+    (
+        without_a_domain,
+        ["directory set exclusion --domain nd.edu"],
+        ["directory delete exclusion --domain nd.edu"],
+    ),
+    (
+        an_alias,
+        [f"directory set member m24 --address {WRITER}"],
+        [f"directory delete member m24 --address {WRITER}"],
+    ),
+    (
+        a_contact_more,
+        [
+            "directory set customer gnu --name GNU",
+            "directory set contact gnu-list --customer gnu --address discuss-gnuradio@gnu.org",
+        ],
+        ["directory delete contact gnu-list", "directory delete customer gnu"],
+    ),
+    (
+        _writer_has,
+        [f"directory end contact p650 --address {WRITER}"],
+        [f"directory set contact p650 --address {WRITER}"],
+    ),
+)
+"""A change as a document has it, the commands that make it, and those that take it back."""
+
 CHANGES: Final = (
     match_by_domain,
     not_configured_as_own,
@@ -242,6 +275,18 @@ def test_who_of_several_an_address_is_can_be_settled(repaired: Repaired) -> None
         assert repaired.is_right(changed(repaired.original, plainer), without) != first, change.__name__
     repaired.load(repaired.original, wait=True)
     assert repaired.shown() == first
+
+
+def test_commands_change_one_entry_as_a_file_changes_all(repaired: Repaired) -> None:
+    """Setting, ending and deleting entries and settings, each by a command of its own."""
+    first = repaired.is_right(repaired.original)
+    for change, commands, undoing in SPOKEN:
+        for command in commands:
+            repaired.run(*command.split())
+        assert repaired.is_right(changed(repaired.original, change)) != first, commands
+        for command in undoing:
+            repaired.run(*command.split())
+        assert repaired.shown() == first, undoing
 
 
 def test_changes_on_top_of_each_other_end_as_the_last_one_alone(repaired: Repaired) -> None:

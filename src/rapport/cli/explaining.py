@@ -13,6 +13,7 @@ from rapport.explaining.answer import ExplainedItem, Explanation
 from rapport.explaining.sentences import roles_of
 
 _MOST_PEOPLE = 12
+_MOST_ENTRIES = 6
 _MOST_COPIES = 6
 _MOST_LOSING = 6
 _MOST_CHANGES = 8
@@ -67,8 +68,11 @@ def _print_item(out: Console, item: ExplainedItem) -> None:
     for name in ("members", "declined_members", "customers", "contacts"):
         if ids := item[name]:
             out.print(escape(f"  {name.removesuffix('_members')}: {', '.join(ids)}"))
+    _print_list(out, "By these entries of the directory:", _used(item["reason"]), _MOST_ENTRIES)
     if item["ambiguous"]:
-        out.print("  An address or domain in it has several owners in the directory.")
+        out.print("An address or domain in it has several owners in the directory:")
+        for told in _candidates(item["reason"]):
+            out.print(escape(f"  {told}"))
     _print_list(out, "Who is in it:", map(_person, item["people"]), _MOST_PEOPLE)
     if len(item["copies"]) > 1 or not item["matched"]:
         _print_list(
@@ -76,7 +80,7 @@ def _print_item(out: Console, item: ExplainedItem) -> None:
         )
     _print_list(out, "Looked at and not taken:", map(_lost, item["losing"]), _MOST_LOSING)
     is_in = item["fresh"]["synced"] if item["fresh"] else item["matched"]
-    turning = "What would take it out:" if is_in else "What would bring it in:"
+    turning = "What would change it:" if is_in else "What would bring it in:"
     changes = (f"- {change['sentence']}" for change in item["would_turn"])
     _print_list(out, turning, changes, _MOST_CHANGES)
     out.print(escape(f"  conversation {item['thread']}, read at {item['origin'] or 'an unknown place'}"))
@@ -98,6 +102,22 @@ def _print_list(out: Console, heading: str, lines: Iterable[str], most: int) -> 
         out.print(f"  and {len(told) - most} more (--json)")
 
 
+def _used(reason: Mapping[str, Any]) -> Iterable[str]:
+    return dict.fromkeys(map(_entry, reason.get("entries", [])))
+
+
+def _candidates(reason: Mapping[str, Any]) -> Iterable[str]:
+    for value, entries in reason.get("candidates", {}).items():
+        owners = dict.fromkeys(f"{entry['kind']} {entry['id']}" for entry in entries)
+        yield f"{value}: {', '.join(owners)}"
+
+
+def _entry(entry: Mapping[str, Any]) -> str:
+    value = entry.get("address") or entry.get("domain") or ""
+    settled = f", settled by the choice {entry['choice']}" if entry.get("choice") else ""
+    return f"{entry['kind']} {entry['id']}" + (f" ({value})" if value else "") + settled
+
+
 def _person(person: Mapping[str, Any]) -> str:
     known = [f"{word} {', '.join(person[name])}" for name, word in _KNOWN_AS.items() if person.get(name)]
     standing = person["standing"]
@@ -112,5 +132,4 @@ def _copy(copy: Mapping[str, Any]) -> str:
 
 
 def _lost(entry: Mapping[str, Any]) -> str:
-    value = entry.get("address") or entry.get("domain") or ""
-    return f"{entry['kind']} {entry['id']} ({value}) for {entry['for']}: {entry['why']}"
+    return f"{_entry(entry)} for {entry['for']}: {entry['why']}"

@@ -115,8 +115,20 @@ def test_changes_that_turn_follow_the_directory_of_now(told: Any) -> None:
     fresh = {"synced": True, "rule": "contact_address", "sentence": "It is here: so be it."}
     lines = told(found(item(fresh=fresh)))
     assert "It is here: so be it." in lines
-    assert "What would take it out:" in lines
+    assert "What would change it:" in lines
     assert any("--wait" in line for line in lines)
+
+
+def test_entries_and_candidates_are_named(told: Any) -> None:
+    used = {"kind": "contact", "id": "p1", "address": "x@kund.se"}
+    reason = {
+        "rule": "contact_address",
+        "entries": [used, used],
+        "candidates": {"x@kund.se": [used, {**used, "id": "p2"}]},
+    }
+    lines = told(found(item(matched=True, ambiguous=True, reason=reason)))
+    assert lines.count("  contact p1 (x@kund.se)") == 1
+    assert "  x@kund.se: contact p1, contact p2" in lines
 
 
 def test_an_address_has_one_line_for_each_of_its_items(told: Any) -> None:

@@ -40,6 +40,7 @@ LEFT_OUT: Mapping[str, Any] = {
     ],
     "losing": [{"kind": "customer", "id": "c1", "domain": "kund.se", "for": "x@kund.se", "why": "it lost"}],
     "would_turn": [{"changes": [], "sentence": "add new@web.example to a contact"}],
+    "reason": {"rule": "excluded", "entries": [{"kind": "exclusion", "id": "address:x@kund.se"}]},
     "fresh": {"synced": True, "rule": "contact_address", "sentence": "It is here."},
     "notes": ["A note."],
 }
@@ -91,6 +92,7 @@ def test_an_admin_sees_why_and_what_would_turn_it(
         "external; excluded",
         "add new@web.example to a contact",
         "it lost",
+        "exclusion address:x@kund.se",
         "A note.",
     ):
         assert words in answer.text

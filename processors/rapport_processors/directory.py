@@ -14,7 +14,7 @@ from typing import Any
 from rapport_core.errors import PoisonError
 from rapport_processors.directory_facts import Facts, Lookup, Validity
 from rapport_processors.directory_index import TenantIndexes
-from rapport_processors.directory_part import part_of
+from rapport_processors.directory_part import entries_about, own_through, pairs_with, part_of
 from rapport_processors.directory_records import KINDS, Ref, Subject, subject_of
 from rapport_processors.directory_settings import (
     DEFAULT_TIMEZONE,
@@ -152,6 +152,16 @@ class TenantDirectory:
     def part(self, addresses: Iterable[str], members: Iterable[str], at: int | None) -> set[Subject]:
         """The subjects that can matter to an item of these addresses and owners: deciding with them alone is the same."""
         return part_of(self._indexes, self.settings, addresses, members, at)
+
+    def entries(self, address: str) -> list[Ref]:
+        """Every entry about a comparable address but own domains, valid or not."""
+        about = list(dict.fromkeys(entries_about(self._indexes, address)))
+        contacts = {ref.owner.id for ref in about if ref.owner.kind == "contact"}
+        return [*about, *pairs_with(self._indexes, contacts)]
+
+    def own_entries(self, address: str, at: int | None) -> list[tuple[str, Ref]]:
+        """The own domains that an address lies in, and through which entry: one valid at `at`, else one that is today."""
+        return list(own_through(self._indexes, self.settings, address, at))
 
     def supposing(
         self,

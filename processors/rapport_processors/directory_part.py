@@ -1,8 +1,8 @@
-"""The part of a directory that can matter to one item: small enough to try changes on."""
+"""What a directory has about a few addresses, valid or not: small enough to try changes on, and to be told in full."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from rapport_processors.directory_facts import Validity
 from rapport_processors.directory_index import TenantIndexes, suffixes
@@ -19,19 +19,21 @@ def part_of(
     at: int | None,
 ) -> set[Subject]:
     """The subjects that any rule could ask about for an item of these addresses and owners, valid or not."""
-    subjects = {ref.owner for address in addresses for ref in _refs(indexes, settings, address, at)}
+    subjects: set[Subject] = set()
+    for address in addresses:
+        subjects |= {ref.owner for ref in entries_about(indexes, address)}
+        subjects |= {ref.owner for _, ref in own_through(indexes, settings, address, at)}
     by_kind = indexes.subjects
     subjects |= {member for name in members if (member := by_kind["member"].get(name))}
     subjects |= set(by_kind["tenant"].values())
     contacts = {subject.id: subject for subject in subjects if subject.kind == "contact"}
     subjects |= {found for one in contacts.values() if (found := by_kind["customer"].get(one.customer))}
-    subjects |= {
-        ref.owner for (_, contact), refs in indexes.pairs.items() if contact in contacts for ref in refs
-    }
+    subjects |= {ref.owner for ref in pairs_with(indexes, contacts)}
     return subjects
 
 
-def _refs(indexes: TenantIndexes, settings: TenantSettings, address: str, at: int | None) -> Iterator[Ref]:
+def entries_about(indexes: TenantIndexes, address: str) -> Iterator[Ref]:
+    """Entries of members, contacts, customers, exclusions and choices that speak of the address, some of them twice."""
     for index in (indexes.member_addresses, indexes.contact_addresses):
         yield from index.exact(address)
         yield from index.alike(untagged(address))
@@ -40,14 +42,27 @@ def _refs(indexes: TenantIndexes, settings: TenantSettings, address: str, at: in
         yield from indexes.choices.get(form)
     for suffix in suffixes(domain_of(address)):
         yield from indexes.customer_domains.get(suffix)
-        yield from indexes.choices.get(suffix)
         yield from indexes.excluded_domains.get(suffix)
-        yield from _own(indexes, settings, suffix, at)
+        yield from indexes.choices.get(suffix)
 
 
-def _own(indexes: TenantIndexes, settings: TenantSettings, domain: str, at: int | None) -> Iterator[Ref]:
-    """One entry that makes the domain ours at the item's time, one that does today: ten thousand members may."""
-    refs = indexes.own.get(domain) or {}
+def pairs_with(indexes: TenantIndexes, contacts: Collection[str]) -> Iterator[Ref]:
+    """Entries of exclusions of any member with one of these contacts."""
+    for (_, contact), refs in indexes.pairs.items():
+        if contact in contacts:
+            yield from refs
+
+
+def own_through(
+    indexes: TenantIndexes, settings: TenantSettings, address: str, at: int | None
+) -> Iterator[tuple[str, Ref]]:
+    """Of each own domain the address lies in, an entry that makes it ours at the time and one that does today.
+
+    No more: ten thousand members may have the same domain.
+    """
     applies = Validity(settings, at).applies
-    yield from (ref for ref in [next((ref for ref in refs if applies(ref)), None)] if ref)
-    yield from (ref for ref in [next((ref for ref in refs if ref.open), None)] if ref)
+    for domain in suffixes(domain_of(address)):
+        refs = indexes.own.get(domain) or {}
+        now = next((ref for ref in refs if ref.open), None)
+        then = next((ref for ref in refs if applies(ref)), None)
+        yield from ((domain, ref) for ref in dict.fromkeys((then, now)) if ref is not None)

@@ -73,7 +73,7 @@ def main() -> None:
             with phases.phase("start"):
                 up = running.enter_context(Supervisor(settings, report=print))
             with phases.phase("directory"):
-                load_directory(up.endpoints, TENANT, made.mail.directory)
+                load_directory(settings, up.endpoints, made.mail.directory)
                 wait_for_visible(settings, TENANT)
             with phases.phase("ingest"):
                 ingest_sources(settings, up.endpoints, made.first_sources())

@@ -86,7 +86,7 @@ def company(instance: RunningStack, tmp_path_factory: pytest.TempPathFactory) ->
     """A small company whose mail and meetings are all visible."""
     folder = tmp_path_factory.mktemp("company")
     made = make_company(folder, seed=3, now=datetime.now(UTC), size=SIZE, in_two_rounds=False)
-    load_directory(instance.endpoints, made.tenant, made.mail.directory)
+    load_directory(instance.settings, instance.endpoints, made.mail.directory)
     ingest_sources(instance.settings, instance.endpoints, made.sources())
     wait_for_visible(instance.settings, made.tenant, timeout_seconds=240)
     return made

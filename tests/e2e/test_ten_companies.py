@@ -52,7 +52,7 @@ def _told(instance: RunningStack, folder: Path, seeds: Sequence[int]) -> Compari
     """The companies of the seeds told side by side: their directories, both rounds of their files, everything compared."""
     companies, rng = _companies(folder, seeds), Random(seeds[0])
     for made in companies:
-        load_directory(instance.endpoints, made.tenant, made.mail.first_directory)
+        load_directory(instance.settings, instance.endpoints, made.mail.first_directory)
     first = [source for made in companies for source in made.first_sources()]
     _ingest(instance, rng, first)
     for made in companies:
@@ -62,7 +62,7 @@ def _told(instance: RunningStack, folder: Path, seeds: Sequence[int]) -> Compari
     _ingest(instance, rng, sources, again=True)
     result = Comparison()
     for made in companies:
-        load_directory(instance.endpoints, made.tenant, made.mail.directory)
+        load_directory(instance.settings, instance.endpoints, made.mail.directory)
     for number, made in enumerate(companies):
         wait_for_visible(instance.settings, made.tenant, timeout_seconds=300)
         # All days of each, and together all windows.

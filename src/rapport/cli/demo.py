@@ -118,11 +118,11 @@ class _Demo:
 
     def _feed(self, where: Endpoints, made: WholeCompany) -> None:
         """Everything in the order in which a directory, mailboxes and calendars become known."""
-        self._load(where, made, made.mail.first_directory, "the directory, some of it still missing")
+        self._load(where, made.mail.first_directory, "the directory, some of it still missing")
         self._ingest(where, made.first_sources(), "the first mailboxes and calendars")
         made.later()
         self._ingest(where, made.sources(), "what came, moved and went since")
-        self._load(where, made, made.mail.directory, "what the directory lacked")
+        self._load(where, made.mail.directory, "what the directory lacked")
         with self._stage.step("waiting until everything is visible") as step:
             wait_for_visible(
                 self._settings,
@@ -131,9 +131,9 @@ class _Demo:
             )
             step.outcome = "everything is visible"
 
-    def _load(self, where: Endpoints, made: WholeCompany, file: Path, what: str) -> None:
+    def _load(self, where: Endpoints, file: Path, what: str) -> None:
         with self._stage.step(f"loading {what}") as step:
-            entries = load_directory(where, made.tenant, file)
+            entries = load_directory(self._settings, where, file)
             step.outcome = f"loaded {what}: {entries:,} entries"
 
     def _ingest(self, where: Endpoints, sources: list[Source], what: str) -> None:

@@ -21,16 +21,14 @@ from rapport.demo.compare import Comparison, compare_counts, compare_days, compa
 from rapport.demo.mailboxes import GeneratedCompany
 from rapport.demo.story import DAYS
 from rapport.demo.whole import Source
+from rapport.directory.change import Desk, load
 from rapport.directory.file import read_file
-from rapport.directory.merge import merge
-from rapport.directory.publish import publish
-from rapport.directory.read import read_directory
 from rapport.kafka import consumer, producer, wire
 from rapport.local import instance
 from rapport.settings import Endpoints, Settings
 from rapport.store import open_store
 from rapport.topic_reader import read_all
-from rapport_core.clock import SystemClock, to_ms
+from rapport_core.clock import SystemClock
 from rapport_core.errors import ConfigError
 from rapport_processors.directory_settings import TenantSettings
 from rapport_producers.archive.connector import PROVIDER, ingest
@@ -93,13 +91,10 @@ def fresh_home(home: Path) -> None:
                 entry.unlink()
 
 
-def load_directory(where: Endpoints, tenant: str, file: Path) -> int:
-    """Merge the directory file into the tenant's, as `rapport directory load` does; returns how many entries changed."""
-    with closing(consumer(where, _GROUP)) as reader:
-        existing = read_directory(reader, wire(where), tenant).records
-    result = merge(existing, read_file(file), to_ms(SystemClock().now()), prune=False)
-    publish(producer(where), wire(where), result.changed)
-    return len(result.changed)
+def load_directory(settings: Settings, where: Endpoints, file: Path) -> int:
+    """Merge the directory file, as `rapport directory load` does; returns how many entries changed."""
+    with open_store(settings, where) as store:
+        return len(load(Desk(where, store), read_file(file), prune=False).merge.changed)
 
 
 @dataclass(slots=True)

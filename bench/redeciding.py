@@ -106,7 +106,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.impact = Impact(connect(self.stack.endpoints.clickhouse))
-        self.groups = {name: min(size, self.options.items // 10) for name, size in AFFECTED.items()}
+        self.groups = {name: min(size, self.options.items // 2) for name, size in AFFECTED.items()}
         self.group_of = dealt(self.options.items, self.groups)
         self.live_pages = self._live_pages()
 
@@ -257,14 +257,13 @@ def _contact(number: int) -> DirectoryEntry:
 
 
 def _cells(one: Measured) -> tuple[str, ...]:
-    live = one.live or [0.0]
     return (
         one.change.name,
         f"{one.change.affected:,}",
         f"{one.seconds:,.1f}" if not one.wrong else "never",
         f"{one.first:,.1f}",
-        f"{statistics.median(live):.2f} s of {len(one.live)}",
-        f"{max(live):.2f} s",
+        f"{statistics.median(one.live):.2f} s of {len(one.live)}" if one.live else "",
+        f"{max(one.live):.2f} s" if one.live else "",
     )
 
 

@@ -30,7 +30,8 @@ Kind = Annotated[str, typer.Argument(metavar="KIND", help=_KIND)]
 Id = Annotated[
     str,
     typer.Argument(
-        metavar="[ID]", help="Not needed for the tenant, and for exclusions and choices by what they say."
+        metavar="ID",
+        help="Left out for the tenant, and where an exclusion or choice is named by what it says.",
     ),
 ]
 Address = Annotated[str, typer.Option(help="Of that address.")]

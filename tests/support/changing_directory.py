@@ -65,9 +65,13 @@ CHOICES: Final[dict[str, tuple[Any, ...]]] = {
 _NEAR_NOON: Final = (NOON - 7_200_000, NOON, NOON + 3_600_000)
 
 
-def with_former(old: DirectoryEntry | None, new: DirectoryEntry) -> DirectoryEntry:
+HASH_KEY: Final = MemoryKeyRing().tenant_keys(TENANT).hash
+
+
+def with_former(
+    old: DirectoryEntry | None, new: DirectoryEntry, hash_key: bytes = HASH_KEY
+) -> DirectoryEntry:
     """The record as it stands in the topic behind the one before it."""
-    hash_key = MemoryKeyRing().tenant_keys(TENANT).hash
     before = {*old["former"], *value_terms(hash_key, old)} if old else set()
     return {**new, "former": sorted(before - {*value_terms(hash_key, new)})}
 
@@ -172,8 +176,14 @@ class ChangingDirectory:
         return tenant(*domains, timezone=self.zone, **self._settings)
 
     def _member(self, id_: str) -> DirectoryEntry:
+        """No two members have one address: the commands refuse that."""
         name = self._random.choice(("", "Anna", "Bo"))
-        return entry("member", id_, *self._entries((*INSIDE, OUTSIDE[5]), 3), name=name)
+        free = [address for address in (*INSIDE, OUTSIDE[5]) if address not in self._taken(id_)]
+        return entry("member", id_, *self._entries(free, min(3, len(free))), name=name)
+
+    def _taken(self, id_: str) -> set[str]:
+        others = (record for (kind, other), record in self.records.items() if kind == "member" and other != id_)
+        return {one["value"] for record in others for one in record["addresses"]}
 
     def _customer(self, id_: str) -> DirectoryEntry:
         return entry("customer", id_, *self._entries(DOMAINS, 3))
@@ -218,7 +228,9 @@ class ChangingDirectory:
     def _return(self) -> DirectoryEntry:
         """Something is again what it once was."""
         back = self._random.choice(self._before)
-        return self._again() if back["kind"] == "tenant" else back
+        addresses = {one["value"] for one in back["addresses"]}
+        clashes = back["kind"] == "member" and addresses & self._taken(back["id"])
+        return self._again() if back["kind"] == "tenant" or clashes else back
 
     def _end(self) -> DirectoryEntry:
         """The end of an entry is recorded."""

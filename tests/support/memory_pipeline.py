@@ -56,21 +56,24 @@ _WAKES = 0.1
 
 
 class _View:
-    """A worker's copy of the directory: reads the log in memory up to what a notice asks for, or somewhat further."""
+    """A worker's copy of the directory: whole when it begins, then read up to what a notice asks for, or somewhat further."""
 
     def __init__(self, pipeline: MemoryPipeline) -> None:
-        self._pipeline, self._directory, self._read = pipeline, Directory(), 0
+        self._pipeline, self._directory = pipeline, Directory()
+        self.read = 0
 
     def catch_up(self, offset: int, /) -> int:
         log = self._pipeline.logs[DIRECTORY.name, 0]
-        if self._pipeline.reads_ahead:
+        if self.read == 0:
+            offset = len(log) - 1
+        elif self._pipeline.reads_ahead:
             offset = self._pipeline.random.randint(offset, max(offset, len(log) - 1))
-        while self._read <= offset:
-            value = log[self._read].value
+        while self.read <= offset:
+            value = log[self.read].value
             if value is not None:
-                self._directory.apply(self._pipeline.wire.decode("directory_entry", value), self._read)
-            self._read += 1
-        return self._read
+                self._directory.apply(self._pipeline.wire.decode("directory_entry", value), self.read)
+            self.read += 1
+        return self.read
 
     def tenant(self, tenant: str, /) -> TenantDirectory:
         return self._directory.tenant(tenant)
@@ -101,12 +104,11 @@ class MemoryPipeline:
         self.fetch = 0
         self.assignment = 1
         self.route = RouteStage(self.wire, self.keys, partitions=self.partitions)
-        self.weave = self._new_weave()
-        self._other_weave = self._new_weave()
+        self._view, self._other_view = _View(self), _View(self)
+        self.weave, self._other_weave = self._new_weave(self._view), self._new_weave(self._other_view)
 
-    def _new_weave(self) -> WeaveStage:
-        """That of a worker which knows nothing of the directory yet."""
-        return WeaveStage(self.wire, self.keys, _View(self), partitions=self.partitions)
+    def _new_weave(self, view: _View) -> WeaveStage:
+        return WeaveStage(self.wire, self.keys, view, partitions=self.partitions)
 
     def append(self, records: Sequence[OutRecord]) -> None:
         for record in records:
@@ -245,12 +247,17 @@ class MemoryPipeline:
         )
 
     def compact_directory(self) -> None:
-        """What the broker's cleaner does: of each key only the last record is left, the others are holes."""
+        """What the broker's cleaner does: of each key only the last record is left, the others are holes.
+
+        It leaves alone what is so young that a worker which is there may not have read it.
+        """
         log = self.logs[DIRECTORY.name, 0]
+        begun = [view.read for view in (self._view, self._other_view) if view.read]
+        end = min(begun, default=len(log))
         last = {record.key: record.offset for record in log}
-        log[:] = [
-            record if last[record.key] == record.offset else replace(record, value=None) for record in log
-        ]
+        for offset, record in enumerate(log[:end]):
+            if last[record.key] != offset:
+                log[offset] = replace(record, value=None)
 
     def publish_mark(self, mark_id: str) -> None:
         mark: Mark = {"id": mark_id, "tenant": TENANT, "round": 0, "source": "command", "dirty": False}
@@ -338,13 +345,15 @@ class MemoryPipeline:
         crashed = self.random.random() < self.crash_rate
         self.assignment += crashed
         if crashed and self.move_rate:
-            self.weave = self._new_weave()
+            self._view = _View(self)
+            self.weave = self._new_weave(self._view)
         return crashed
 
     def _move(self) -> None:
         """The other worker takes over, under a new assignment number."""
         self.assignment += 1
         self.weave, self._other_weave = self._other_weave, self.weave
+        self._view, self._other_view = self._other_view, self._view
 
     def run(self) -> None:
         """Runs until every input is acknowledged."""

@@ -193,8 +193,9 @@ class Reader:
             plain = {name: value for name, value in item.items() if name not in _NEVER_THE_SAME}
             copies = sorted(body["copies"])
             people = sorted({person["address"] for person in body["people"]})
-            thread = seen.label(item["thread_key"])
-            found[item_id] = {**plain, **body, "copies": copies, "people": people, "thread": thread}
+            strangers = [one["address"] for one in item["strangers"]]
+            read = {"copies": copies, "people": people, "thread": seen.label(item["thread_key"])}
+            found[item_id] = {**plain, **body, **read, "strangers": strangers}
         return Outcome(found, {key: alias["label"] for key, alias in seen.aliases.items()})
 
     def close(self) -> None:

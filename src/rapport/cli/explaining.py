@@ -7,11 +7,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 
 from rapport.cli.tables import console
 from rapport.explaining.answer import ExplainedItem, Explanation
 from rapport.explaining.sentences import roles_of
 
+_INDENT = (0, 0, 0, 2)
+_PARTS_OF_ADDRESS = ("members", "contacts", "customers", "own_domains", "exclusions", "choices")
+_MOST_PARTS = 12
 _MOST_PEOPLE = 12
 _MOST_ENTRIES = 6
 _MOST_COPIES = 6
@@ -32,6 +36,8 @@ def print_explanation(found: Explanation) -> None:
         out.print(found["advice"])
         return
     total = sum(tally["items"] for tally in found["decisions"])
+    if found["address"] is not None:
+        _print_address(out, found["address"])
     if found["found_as"] == "address":
         _print_tallies(out, found, total)
     for item in found["items"]:
@@ -42,7 +48,18 @@ def print_explanation(found: Explanation) -> None:
         out.print(f"\n{note}")
 
 
+def _print_address(out: Console, told: Mapping[str, Any]) -> None:
+    out.print(f"[bold]{escape(told['address'])}[/]  {told['standing']}")
+    out.print(escape(told["sentence"]))
+    parts = [part["sentence"] for name in _PARTS_OF_ADDRESS for part in told[name]]
+    _print_list(out, "The directory has of it:", parts, _MOST_PARTS)
+    out.print()
+
+
 def _print_tallies(out: Console, found: Explanation, total: int) -> None:
+    if not total:
+        out.print("Nothing that was read names this address.")
+        return
     out.print(f"{total} item{'' if total == 1 else 's'} name{'s' if total == 1 else ''} this address:")
     for tally in found["decisions"]:
         out.print(f"{tally['items']:8} {'belonging' if tally['matched'] else 'left out'}, {tally['rule']}")
@@ -53,7 +70,7 @@ def _print_line(out: Console, item: ExplainedItem) -> None:
     """One of many: `rapport explain ID` tells it in full."""
     at = (item["at"] or "without a time")[:10]
     told = f"{item['id']}  {at}  {item['rule']}  {item['subject'] or ''}"
-    out.print(escape(told), no_wrap=True, overflow="ellipsis")
+    out.print(escape(told.rstrip()), no_wrap=True, overflow="ellipsis")
 
 
 def _print_item(out: Console, item: ExplainedItem) -> None:
@@ -72,7 +89,7 @@ def _print_item(out: Console, item: ExplainedItem) -> None:
     if item["ambiguous"]:
         out.print("An address or domain in it has several owners in the directory:")
         for told in _candidates(item["reason"]):
-            out.print(escape(f"  {told}"))
+            out.print(Padding(escape(told), _INDENT, expand=False))
     _print_list(out, "Who is in it:", map(_person, item["people"]), _MOST_PEOPLE)
     if len(item["copies"]) > 1 or not item["matched"]:
         _print_list(
@@ -97,7 +114,7 @@ def _print_list(out: Console, heading: str, lines: Iterable[str], most: int) -> 
         return
     out.print(heading)
     for line in told[:most]:
-        out.print(escape(f"  {line}"))
+        out.print(Padding(escape(line), _INDENT, expand=False))
     if len(told) > most:
         out.print(f"  and {len(told) - most} more (--json)")
 

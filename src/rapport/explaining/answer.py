@@ -58,7 +58,8 @@ class Explanation(TypedDict):
 
     Attributes:
         found_as: which of them it was taken for: `item`, `message_id`, `uid`, `address`; null when nothing is known.
-        address: everything that the directory says about an address; null for all else.
+        address: everything that the directory says about an address, valid or not, each entry with a `sentence`; null for
+            all else.
         notes: what could not be looked at, and why.
     """
 

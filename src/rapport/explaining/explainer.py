@@ -20,6 +20,7 @@ from rapport_processors.directory import TenantDirectory
 from rapport_processors.mail.addresses import comparable
 from rapport_processors.mail.references import identifier
 from rapport_processors.matching import Rule, decide
+from rapport_processors.matching_address import explain_address
 from rapport_processors.matching_explain import explain
 from rapport_processors.meetings.uid import canonical_uid
 from rapport_processors.model import Meeting, Message
@@ -88,6 +89,9 @@ class Explainer:
             if tallies:
                 newest = self._impact.decisions_with(self._tenant, hashed, digest, _MOST_ITEMS)
                 return self._found(query, _found_as(hashed, newest), tallies, newest)
+        told = self._address(query)
+        if told is not None and told["known"]:
+            return self._found(query, "address", [], [])
         return self._unknown(query, sentences.NOTHING_KNOWN)
 
     def item(self, item_id: str) -> ExplainedItem | None:
@@ -106,7 +110,7 @@ class Explainer:
             "found_as": found_as,
             "decisions": decisions,
             "items": items,
-            "address": None,
+            "address": self._address(query) if found_as == "address" else None,
             "advice": None,
             "notes": [sentences.NO_LOG] if found_as == "address" and self._sealed is None else [],
         }
@@ -122,6 +126,13 @@ class Explainer:
             "advice": advice,
             "notes": [],
         }
+
+    def _address(self, query: str) -> dict[str, Any] | None:
+        """What the directory says about an address; None where it cannot be asked, or this is none."""
+        address = comparable(query)
+        if not address or self._sealed is None:
+            return None
+        return explain_address(address, self._sealed.directory(self._tenant))
 
     def _all_in_full(self, newest: Sequence[Decided]) -> list[ExplainedItem]:
         if self._sealed is None:

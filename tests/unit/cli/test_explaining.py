@@ -6,9 +6,11 @@ from typing import Any, cast
 
 import pytest
 
+from directory_entries import directory, entry, tenant
 from rapport.cli.explaining import print_explanation
 from rapport.cli.operator import operator
 from rapport.explaining.answer import ExplainedItem, Explanation
+from rapport_processors.matching_address import explain_address
 
 EVIL = "[bold]Offer[/] [red] " + "long " * 40
 
@@ -133,10 +135,19 @@ def test_entries_and_candidates_are_named(told: Any) -> None:
 
 def test_an_address_has_one_line_for_each_of_its_items(told: Any) -> None:
     tally = [{"matched": False, "rule": "no_customer", "items": 30}]
-    lines = told(found(item(), item(subject=None), found_as="address", decisions=tally))
-    assert lines[0] == "30 items name this address:"
+    says = explain_address("x@kund.se", directory(tenant("acme.com"), entry("customer", "c1", "kund.se")))
+    answer = found(item(), item(subject=None), found_as="address", decisions=tally, address=says)
+    lines = told(answer)
+    assert lines[0].startswith("x@kund.se  external")
+    assert any("kund.se of the customer c1" in line for line in lines)
+    assert "30 items name this address:" in lines
     assert sum(line.startswith("abab") for line in lines) == 2
     assert "Those were the newest 2 of 30." in lines
+
+
+def test_an_address_without_items_is_told_by_the_directory_alone(told: Any) -> None:
+    says = explain_address("a@acme.com", directory(tenant(), entry("member", "m1", "a@acme.com")))
+    assert told(found(found_as="address", address=says))[-1] == "Nothing that was read names this address."
 
 
 def test_what_is_unknown_is_only_advice(told: Any) -> None:

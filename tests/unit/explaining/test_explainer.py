@@ -288,6 +288,17 @@ def test_many_items_of_an_address_are_not_opened() -> None:
     found = asked("New@Kund.se")
     assert (found["found_as"], asked.audit) == ("address", [])
     assert found["items"][0]["people"] == []
+    assert [part["id"] for part in found["address"]["customers"]] == ["c1"]
+
+
+def test_an_address_of_the_directory_is_known_without_any_item() -> None:
+    found = Asked()("a@acme.com")
+    assert (found["known"], found["found_as"], found["items"]) == (True, "address", [])
+    assert [part["id"] for part in found["address"]["members"]] == ["m1"]
+
+
+def test_an_address_that_neither_mail_nor_directory_names_is_unknown() -> None:
+    assert Asked()("nobody@nowhere.example")["known"] is False
 
 
 @pytest.mark.parametrize(

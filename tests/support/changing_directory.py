@@ -93,13 +93,13 @@ class ChangingDirectory:
 
     def begin(self) -> list[DirectoryEntry]:
         """A first directory, in which something of every kind may be."""
-        first: list[DirectoryEntry] = [self._tenant()]
-        first += [self._member(id_) for id_ in MEMBERS[:2]]
-        first += [self._customer(id_) for id_ in self._some(CUSTOMERS, 3)]
-        first += [self._contact(id_) for id_ in self._some(CONTACTS, 4)]
-        first += [self._exclusion() for _ in range(self._random.choice((0, 0, 1)))]
-        first += [self._connection() for _ in range(self._random.choice((0, 1)))]
-        return [self._put(record) for record in first]
+        first = [self._put(self._tenant())]
+        first += [self._put(self._member(id_)) for id_ in MEMBERS[:2]]
+        first += [self._put(self._customer(id_)) for id_ in self._some(CUSTOMERS, 3)]
+        first += [self._put(self._contact(id_)) for id_ in self._some(CONTACTS, 4)]
+        first += [self._put(self._exclusion()) for _ in range(self._random.choice((0, 0, 1)))]
+        first += [self._put(self._connection()) for _ in range(self._random.choice((0, 1)))]
+        return first
 
     def change(self) -> DirectoryEntry:
         """One change of any kind."""
@@ -182,7 +182,9 @@ class ChangingDirectory:
         return entry("member", id_, *self._entries(free, min(3, len(free))), name=name)
 
     def _taken(self, id_: str) -> set[str]:
-        others = (record for (kind, other), record in self.records.items() if kind == "member" and other != id_)
+        others = (
+            record for (kind, other), record in self.records.items() if kind == "member" and other != id_
+        )
         return {one["value"] for record in others for one in record["addresses"]}
 
     def _customer(self, id_: str) -> DirectoryEntry:

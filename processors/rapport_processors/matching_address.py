@@ -176,9 +176,9 @@ class _Address:
             return " Another entry fits better."
         if ref not in side.possible:
             return " A person chose another."
-        if ref.owner.id not in side.ids:
-            return f" {_AMBIGUOUS[self._directory.settings.ambiguous]}"
-        return " It counts with match_by: domain only."
+        if ref.owner.kind == "customer" and self._directory.settings.match_by != "domain":
+            return " It counts with match_by: domain only."
+        return f" {_AMBIGUOUS[self._directory.settings.ambiguous]}"
 
     def _sentences(self, facts: Facts, domain: str, *, known: bool) -> list[str]:
         found = [_standing(facts)] if known else ["The directory does not know this address."]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rapport_processors.directory import TenantDirectory
-from rapport_processors.directory_facts import Facts, used_entry
+from rapport_processors.directory_facts import Facts, Side, used_entry
 from rapport_processors.directory_records import Ref
 from rapport_processors.directory_settings import TenantSettings
 from rapport_processors.mail.addresses import domain_of
@@ -105,8 +105,9 @@ def _losing(
             for ref in lookup.passed_over(address)
         ]
         losing += [
-            {**used_entry(ref), "for": address, "why": _why_lost(ref, decision, directory)}
-            for ref in (*facts.contact.candidates, *facts.customer.candidates)
+            {**used_entry(ref), "for": address, "why": _why_lost(ref, side, decision, directory)}
+            for side in (facts.contact, facts.customer)
+            for ref in side.candidates
             if ref.owner.id not in won
         ]
     return losing
@@ -121,9 +122,11 @@ def _why_passed_over(ref: Ref, facts: Facts) -> str:
     return "another entry fits better" if better.candidates else "not valid for this item's time"
 
 
-def _why_lost(ref: Ref, decision: Decision, directory: TenantDirectory) -> str:
+def _why_lost(ref: Ref, side: Side, decision: Decision, directory: TenantDirectory) -> str:
     if not decision.synced:
         return "the item is not synced"
     if ref.owner.kind == "customer" and decision.rule != Rule.CUSTOMER_DOMAIN:
         return "domains count with match_by: domain only"
+    if ref not in side.possible:
+        return "a person chose another"
     return f"several have it, and ambiguous is {directory.settings.ambiguous}"

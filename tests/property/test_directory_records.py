@@ -8,12 +8,13 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from directory_entries import TENANT, at, entry, excluded, tenant
+from directory_entries import TENANT, at, chosen, connection, entry, excluded, tenant
 from rapport.directory.document import parse_document
 from rapport.directory.file import to_document
 from rapport.directory.merge import merge
 from rapport.directory.records import Key, key_of
 from rapport_processors.directory import Directory
+from rapport_processors.directory_records import KINDS
 from rapport_schemas.records import DirectoryEntry
 
 ADDRESSES = ("a@acme.com", "b@acme.com", "x@kund.se", "x+y@kund.se", "q.r@gmail.com")
@@ -38,6 +39,8 @@ def log_of(random: Random, length: int) -> list[DirectoryEntry]:
                     entry("contact", id_, *some(random, ADDRESSES), customer=random.choice(["1", "2", ""])),
                     excluded(random.choice(ADDRESSES)),
                     excluded(pair=("1", id_)),
+                    chosen(random.choice([*ADDRESSES, *DOMAINS]), id_),
+                    connection(f"box{id_}", match_by=random.choice(["address", "domain"])),
                 ]
             )
             | {"deleted": gone}
@@ -53,16 +56,15 @@ def seen(whole: Directory) -> object:
     for address in (*ADDRESSES, "z@eu.kund.se", "z@gmail.com"):
         facts = part.facts_at(None)(address)
         sides = [
-            (sorted(side.ids), sorted(side.customers), side.ambiguous)
+            (sorted(side.ids), sorted(side.customers), side.ambiguous, side.used)
             for side in (facts.contact, facts.customer)
         ]
         by = facts.excluded.owner.id if facts.excluded else ""
         answers.append((facts.internal, sorted(facts.members), sides, by))
     pairs = [lookup.pair("1", contact) is None for contact in "12"]
-    kinds = {
-        kind: sorted(part.subjects(kind)) for kind in ("tenant", "member", "customer", "contact", "exclusion")
-    }
-    return answers, pairs, kinds, part.settings, part.timezone, whole.offset
+    kinds = {kind: sorted(part.subjects(kind)) for kind in KINDS}
+    settings = part.settings, part.timezone, part.overrides(), [part.settings_of(f"box{id_}") for id_ in "12"]
+    return answers, pairs, kinds, settings, part.own_domains(), whole.offset
 
 
 @settings(max_examples=150, deadline=None)

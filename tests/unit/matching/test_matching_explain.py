@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from directory_entries import NOON, at, directory, entry, excluded, mail, tenant
+from directory_entries import NOON, at, chosen, connection, directory, entry, excluded, mail, tenant
 from rapport_processors.directory import TenantDirectory
 from rapport_processors.matching_explain import explain
 from rapport_processors.model import Message
@@ -86,3 +86,56 @@ def test_a_mail_to_thousands_is_explained_in_reasonable_time() -> None:
     answer = told(mail("help@acme.com", crowd), directory(tenant(), M1))
     assert len(answer["people"]) == 3001
     assert len(answer["would_turn"]) <= 40
+
+
+def test_a_customer_whose_contacts_share_the_domain_is_named() -> None:
+    """Kund AB has no domain in the directory, but people there."""
+    named = entry("customer", "c1", name="Kund AB")
+    other = entry("contact", "p2", "y@kund.se", customer="c1")
+    where = directory(tenant(), M1, named, other)
+    assert turns(told(mail("anna@acme.com", "x@kund.se"), where)) == ["add x@kund.se to a contact of Kund AB"]
+    by_domain = directory(tenant(match_by="domain"), M1, named, other)
+    answer = told(mail("anna@acme.com", "x@kund.se"), by_domain)
+    assert turns(answer) == ["give Kund AB the domain kund.se"]
+    assert answer["would_turn"][0]["changes"] == [
+        {"do": "add", "kind": "customer", "domain": "kund.se", "id": "c1"}
+    ]
+
+
+def test_neighbours_at_a_public_provider_are_no_hint() -> None:
+    other = entry("contact", "p2", "y@gmail.com", customer="c1")
+    where = directory(tenant(), M1, C1, other)
+    assert turns(told(mail("anna@acme.com", "x@gmail.com"), where)) == ["add x@gmail.com to a contact"]
+
+
+def test_a_connection_with_a_setting_of_its_own_is_tried() -> None:
+    where = directory(
+        tenant(sync_unknown_sender=True), M1, C1, P1, connection("mailbox-m1", sync_unknown_sender=False)
+    )
+    answer = told(mail("who@web.example", ["anna@acme.com", "x@kund.se"]), where)
+    assert "turn on sync_unknown_sender for the connection mailbox-m1" in turns(answer)
+    assert "turn off sync_unknown_sender" not in turns(answer)
+    assert {
+        "do": "set",
+        "setting": "sync_unknown_sender",
+        "value": "true",
+        "connection": "mailbox-m1",
+    } in [change for proposal in answer["would_turn"] for change in proposal["changes"]]
+
+
+def test_an_ambiguous_address_can_be_decided() -> None:
+    twin = entry("contact", "p2", "x@kund.se", customer="c1", name="Xaver")
+    answer = told(mail("anna@acme.com", "x@kund.se"), directory(tenant(ambiguous="review"), M1, C1, P1, twin))
+    assert turns(answer) == [
+        "exclude x@kund.se",
+        "decide that x@kund.se is p1 (contact p1)",
+        "decide that x@kund.se is Xaver (contact p2)",
+    ]
+    assert answer["would_turn"][1]["changes"] == [{"do": "choose", "address": "x@kund.se", "contact": "p1"}]
+
+
+def test_who_was_passed_over_for_a_choice_is_told() -> None:
+    twin = entry("contact", "p2", "x@kund.se", customer="c1")
+    where = directory(tenant(), M1, C1, P1, twin, chosen("x@kund.se", "p2"))
+    answer = told(mail("anna@acme.com", "x@kund.se"), where)
+    assert [found["why"] for found in answer["losing"] if found["id"] == "p1"] == ["a person chose another"]

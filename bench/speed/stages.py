@@ -43,8 +43,8 @@ class _View:
         for offset, entry in enumerate(entries):
             self._directory.apply(entry, offset)
 
-    def catch_up(self, offset: int, /) -> int:
-        return offset + 1
+    def catch_up(self, offset: int | None = None, /) -> int:
+        return (offset or 0) + 1
 
     def tenant(self, tenant: str, /) -> TenantDirectory:
         return self._directory.tenant(tenant)

@@ -6,6 +6,7 @@ before decides. So each partition keeps what it decided with, and a difference s
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -54,12 +55,15 @@ def basis_of(directory: TenantDirectory, hash_key: bytes) -> Basis:
         settings_json(directory.settings),
         directory.timezone,
         {connection: dict(values) for connection, values in directory.overrides().items()},
-        {
-            # A name without a dot is nobody's domain but a mistake: no item has a term for it.
-            domain_term(hash_key, domain) if "." in domain else EVERYTHING: fingerprint
-            for domain, fingerprint in directory.own_domains().items()
-        },
+        _own(directory.own_domains(), hash_key),
     )
+
+
+def _own(domains: Mapping[str, bytes], hash_key: bytes) -> dict[bytes, bytes]:
+    own = {domain_term(hash_key, domain): said for domain, said in domains.items() if "." in domain}
+    # A name without a dot is nobody's domain but a mistake: no item has a term for it.
+    names = [domain.encode() + said for domain, said in sorted(domains.items()) if "." not in domain]
+    return {**own, EVERYTHING: b" ".join(names)} if names else own
 
 
 def affected(before: Basis, after: Basis, hash_key: bytes) -> set[bytes]:

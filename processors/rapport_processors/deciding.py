@@ -259,10 +259,11 @@ class TenantItems:
         stays = [copy for row, copy in copies.items() if row not in touched.came]
         before = _terms(key, [*stays, *touched.replaced]) if self.indexed else set()
         after = _terms(key, copies.values())
+        index = self._space + INDEX
         for term in after - before:
-            self._state.put(group(self._space, INDEX, term), id_, b"")
+            self._state.put(index, term + id_, b"")
         for term in _terms(key, touched.replaced) - after:
-            self._state.delete(group(self._space, INDEX, term), id_)
+            self._state.delete(index, term + id_)
 
     def _index_decision(
         self, id_: bytes, said: Message | Meeting, decision: Decision, *, is_new: bool
@@ -274,10 +275,10 @@ class TenantItems:
             terms.append(near_term(key))
         if isinstance(said, Meeting) and said.author:
             terms += terms_of_address(key, said.author)  # its owner's, where no copy names an organiser
+        index = self._space + INDEX
         for term in terms:
-            rows = group(self._space, INDEX, term)
-            if is_new or self._state.get(rows, id_) is None:
-                self._state.put(rows, id_, b"")
+            if is_new or self._state.get(index, term + id_) is None:
+                self._state.put(index, term + id_, b"")
 
     def _say_gone(
         self,

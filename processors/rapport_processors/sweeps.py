@@ -21,7 +21,7 @@ EVERYTHING: Final = bytes(HASH_BYTES)
 """Stands for all items of the tenant: a term that no item has."""
 
 INDEX: Final = b"x"
-"""Kind of the groups that hold the ids of a term's items."""
+"""Kind of the one group that holds the index: its rows are a term and the id of an item."""
 
 COPIES: Final = b"c"
 """Kind of the groups that hold the copies of an id."""
@@ -71,7 +71,7 @@ class Sweep:
 
     def _has_items(self, term: bytes) -> bool:
         """Items that came in this very batch are decided at its end, with the directory as it is now."""
-        return next(self._state.confirmed_keys(group(self._space, INDEX, term)), None) is not None
+        return next(self._state.confirmed_keys(self._space + INDEX + term), None) is not None
 
     def is_due(self, tick: bytes) -> bool:
         """Whether this tick is the one under way. A crash may double a tick: each further one would double what it sends."""
@@ -97,7 +97,7 @@ class Sweep:
         before = self._state.get(self._terms, term)
         if before is None:
             return
-        prefix = self._space + COPIES if term == EVERYTHING else group(self._space, INDEX, term)
+        prefix = self._space + (COPIES if term == EVERYTHING else INDEX + term)
         last = before[1:]
         for key in self._state.confirmed_keys(prefix, prefix + last + b"\xff" * 32 if last else b""):
             id_ = key[len(prefix) : len(prefix) + HASH_BYTES]

@@ -34,11 +34,13 @@ def member_term(hash_key: bytes, member: str) -> bytes:
     return keyed_hash(hash_key, "term-member", member)
 
 
+@lru_cache(maxsize=1 << 15)
 def customer_term(hash_key: bytes, customer: str) -> bytes:
     """Items in which a contact or domain of this customer was found, whether it decided or not: 16 bytes."""
     return keyed_hash(hash_key, "term-customer", customer)
 
 
+@lru_cache(maxsize=1 << 8)
 def near_term(hash_key: bytes) -> bytes:
     """Items in which any contact or any customer's domain was found: 16 bytes."""
     return keyed_hash(hash_key, "term-near")

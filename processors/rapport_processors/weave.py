@@ -39,8 +39,8 @@ class DirectoryView(Protocol):
         """One tenant's part; empty when nothing was loaded for it."""
         ...
 
-    def catch_up(self, offset: int, /) -> int:
-        """Reads until everything up to and with `offset` is known. Blocks; raises UnavailableError in the end.
+    def catch_up(self, offset: int | None = None, /) -> int:
+        """Reads until everything up to and with `offset` is known, or up to the present end. Blocks; raises UnavailableError in the end.
 
         Returns the offset behind what is known, which may be more.
         """

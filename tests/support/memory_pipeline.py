@@ -62,9 +62,9 @@ class _View:
         self._pipeline, self._directory = pipeline, Directory()
         self.read = 0
 
-    def catch_up(self, offset: int, /) -> int:
+    def catch_up(self, offset: int | None = None, /) -> int:
         log = self._pipeline.logs[DIRECTORY.name, 0]
-        if self.read == 0:
+        if offset is None or self.read == 0:
             offset = len(log) - 1
         elif self._pipeline.reads_ahead:
             offset = self._pipeline.random.randint(offset, max(offset, len(log) - 1))

@@ -69,3 +69,8 @@ def test_the_second_member_of_a_domain_affects_nobody_else() -> None:
     one, two = entry("member", "m1", "a@acme.com"), entry("member", "m2", "b@acme.com")
     assert difference([tenant(), one], [tenant(), one, two]) == set()
     assert difference([tenant()], [tenant(), one]) == {domain_term(KEY, "acme.com")}
+
+
+def test_names_without_a_dot_do_not_hide_each_other() -> None:
+    assert difference([tenant("one", "two")], [tenant("two")]) == {EVERYTHING}
+    assert difference([tenant("one", "two")], [tenant("one")]) == {EVERYTHING}

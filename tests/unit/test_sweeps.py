@@ -29,7 +29,7 @@ class Partition:
     def keep(self, term: int, *items: int) -> None:
         batch = StateBatch(self.store)
         for item in items:
-            batch.put(group(SPACE, INDEX, digest(term)), digest(item), b"")
+            batch.put(SPACE + INDEX, digest(term) + digest(item), b"")
             batch.put(group(SPACE, COPIES, digest(item)), b"row of a copy...", b"sealed")
         self.store.apply(batch.changes())
 

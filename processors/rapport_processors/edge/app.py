@@ -166,6 +166,8 @@ class WorkerApp:
             partitions = frozenset(tp.partition for tp in assigned if tp.topic in inputs)
             number = await asyncio.to_thread(self._ports.next_assignment)
             self._assignment = Assignment(number, partitions)
+            # To its end: of what others decided with, compaction may have removed records that this copy never read.
+            await asyncio.to_thread(self._ports.directory.catch_up)
             for runner in (self._route, self._weave):
                 await runner.take_over(
                     self._assignment, self._outlet, lambda: app.consumer_generation_id == generation

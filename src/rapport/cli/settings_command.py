@@ -94,6 +94,7 @@ def in_force(records: Mapping[Key, DirectoryEntry], tenant: str) -> InForce:
 
 
 def _print(found: InForce) -> None:
+    typer.echo(f"{found['tenant']}: time zone {found['timezone']}")
     table = Table(box=None, pad_edge=False)
     for column in ("setting", "value", "from"):
         table.add_column(column, overflow="fold")

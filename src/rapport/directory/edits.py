@@ -138,7 +138,8 @@ def ended(records: Records, key: Key, value: str, at_iso: str, now_ms: int) -> M
         if entry["value"] not in wanted or (over and not at_iso):
             return entry
         if at is not None and entry["valid_from"] is not None and at <= entry["valid_from"]:
-            raise ConfigError(f"{_what(record)} begins later than that: delete it, or end it later")
+            which = f"{entry['value']} of {_what(record)}" if entry["value"] else _what(record)
+            raise ConfigError(f"{which} begins later than that: delete it, or end it later")
         same = entry["valid_to"] == at
         return entry if same else {**entry, "valid_to": at, "ended_at": None}
 

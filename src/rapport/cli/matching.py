@@ -72,7 +72,7 @@ def _print(found: Report, tenant: str, days: int) -> None:
     if found["domains"] or found["addresses"]:
         out.print(
             "Is one a customer? rapport directory set customer ID --name NAME --domain DOMAIN\n"
-            f"--tenant {tenant}. Why is an item left out? rapport explain EXAMPLE --tenant {tenant}\n",
+            f"Why is one left out? rapport explain ADDRESS --tenant {tenant}\n",
             markup=False,
         )
     _print_undecided(out, found["ambiguous"])
@@ -88,10 +88,9 @@ def _print_missed(out: Console, what: str, missed: Sequence[Missed]) -> None:
     table.add_column("items", justify="right", no_wrap=True)
     table.add_column("left out", justify="right", no_wrap=True)
     table.add_column("last", no_wrap=True)
-    table.add_column("example", no_wrap=True)
     for one in missed:
         name = giving_way(one["name"] or _UNREADABLE)
-        table.add_row(name, str(one["items"]), str(one["left_out"]), one["last"][:10], one["example"])
+        table.add_row(name, str(one["items"]), str(one["left_out"]), one["last"][:10])
     out.print(table)
     out.print()
 

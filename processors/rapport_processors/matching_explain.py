@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rapport_processors.directory import TenantDirectory
 from rapport_processors.directory_facts import Facts, Side, used_entry
 from rapport_processors.directory_records import Ref
-from rapport_processors.directory_settings import TenantSettings
+from rapport_processors.directory_settings import OVERRIDABLE, TenantSettings, settings_json
 from rapport_processors.mail.addresses import domain_of
 from rapport_processors.matching import SYNCED, Rule, decide, verdict
 from rapport_processors.matching_changes import would_turn
@@ -13,6 +15,9 @@ from rapport_processors.matching_parties import Parties, parties_of
 from rapport_processors.model import Decision, Meeting, Message
 from rapport_processors.public_providers import is_public
 from rapport_schemas.records import Copy
+
+_TENANT_ONLY = ("ambiguous", "contact_history", "count_list_delivery", "private_meetings")
+"""Settings that take part in deciding and that no connection may override."""
 
 _SENTENCES = {
     Rule.CONTACT_ADDRESS: "It is here: the author and an address of a contact make it an interaction.",
@@ -31,8 +36,9 @@ _SENTENCES = {
 
 
 def explain(message: Message | Meeting, directory: TenantDirectory) -> dict[str, object]:
-    """The whole answer, JSON-ready: rule, people, copies, entries used, losing candidates, `would_turn`.
+    """The whole answer, JSON-ready: rule, people, copies, entries used, losing candidates, `would_turn`, and the settings.
 
+    `settings` are the tenant's; each copy has its connection's, with the names of those that it overrides.
     Each element of `would_turn` was tried: making its `changes`, all of them, turns the decision. It holds addresses:
     for entitled roles only, and audited by the caller.
     """
@@ -44,6 +50,7 @@ def explain(message: Message | Meeting, directory: TenantDirectory) -> dict[str,
         "sentence": _SENTENCES[decision.rule],
         "people": _people(message, parties),
         "copies": _copies(message, parties, directory),
+        "settings": _values(directory.settings, _TENANT_ONLY),
         "losing": _losing(message, parties, decision, directory),
         "would_turn": would_turn(message, parties, decision, directory),
     }
@@ -82,9 +89,17 @@ def _copies(
             "rule": _copy_rule(copy, parties, directory.settings_of(copy["connection"])),
             "named": copy["member"] in parties.named,
             "mail_class": copy["message"]["mail_class"] if copy["message"] else "",
+            "settings": _values(directory.settings_of(copy["connection"]), OVERRIDABLE),
+            "overrides": sorted(directory.overrides().get(copy["connection"], {})),
         }
         for copy in message.copies
     ]
+
+
+def _values(settings: TenantSettings, names: Iterable[str]) -> dict[str, object]:
+    """Settings by name, as a tenant's file has them."""
+    said = settings_json(settings)
+    return {name: said.get(name, getattr(settings, name)) for name in sorted(names)}
 
 
 def _copy_rule(copy: Copy, parties: Parties, settings: TenantSettings) -> str:

@@ -139,3 +139,25 @@ def test_who_was_passed_over_for_a_choice_is_told() -> None:
     where = directory(tenant(), M1, C1, P1, twin, chosen("x@kund.se", "p2"))
     answer = told(mail("anna@acme.com", "x@kund.se"), where)
     assert [found["why"] for found in answer["losing"] if found["id"] == "p1"] == ["a person chose another"]
+
+
+def test_the_settings_part_in_a_decision_is_told() -> None:
+    """The tenant's, and for each copy those of its connection."""
+    where = directory(
+        tenant(contact_history={"grace_hours": 24}), M1, C1, P1, connection("mailbox-m1", match_by="domain")
+    )
+    answer = told(mail("x@kund.se", "anna@acme.com"), where)
+    assert answer["settings"] == {
+        "ambiguous": "all",
+        "contact_history": {"grace_hours": 24},
+        "count_list_delivery": False,
+        "private_meetings": "count",
+    }
+    [held] = answer["copies"]
+    assert (held["rule"], held["overrides"]) == ("customer_domain", ["match_by"])
+    assert held["settings"] == {
+        "match_by": "domain",
+        "owner_must_be_listed": False,
+        "sync_unknown_organizer": False,
+        "sync_unknown_sender": False,
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -17,6 +17,7 @@ from rapport.matching_report import AUDITED, Missed, Report, Undecided, report
 from rapport.settings import Endpoints, Settings, endpoints, load_settings
 from rapport.store import open_store
 from rapport_core.clock import SystemClock
+from rapport_core.errors import ConfigError, UnavailableError
 from rapport_sinks.clickhouse.client import connect
 from rapport_sinks.clickhouse.matching_health import (
     FLOOD_DAYS,
@@ -27,6 +28,7 @@ from rapport_sinks.clickhouse.matching_health import (
 )
 
 app = typer.Typer()
+_HEADLINES = 3
 _UNREADABLE = "(its name cannot be opened)"
 
 
@@ -61,6 +63,36 @@ def read_report(
     with open_store(settings, where) as store:
         store.audit.record(tenant=tenant, user=operator(), action=AUDITED, object=tenant)
         return report(health, tenant, store.keys.tenant_keys(tenant))
+
+
+def headlines(settings: Settings, where: Endpoints, tenant: str) -> dict[str, Any]:
+    """The first lines of the report: domains with their items, ambiguous values, names of floods. It is audited, too.
+
+    `problem` instead, in a sentence, where they cannot be read: that must stop nothing else.
+    """
+    try:
+        found = read_report(settings, where, tenant, limit=_HEADLINES)
+    except (UnavailableError, ConfigError) as error:
+        return {"problem": str(error)}
+    return {
+        "domains": [
+            {"domain": one["name"], "items": one["items"]} for one in found["domains"] if one["name"]
+        ],
+        "ambiguous": [one["value"] for one in found["ambiguous"]],
+        "floods": [one["name"] for one in found["floods"]],
+    }
+
+
+def headline(tenant: str, found: dict[str, Any]) -> str:
+    """The same in one line."""
+    if "problem" in found:
+        return f"Matching of {tenant}: {found['problem']}"
+    missed = [f"{one['domain']} ({one['items']})" for one in found["domains"]]
+    lists = {"matches nothing": missed, "ambiguous": found["ambiguous"], "a flood": found["floods"]}
+    said = "; ".join(f"{what}: {', '.join(names)}" for what, names in lists.items() if names)
+    if not said:
+        return f"Matching of {tenant}: nothing to do"
+    return f"Matching of {tenant}: {said} (rapport matching --tenant {tenant})"
 
 
 def _print(found: Report, tenant: str, days: int) -> None:

@@ -12,12 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from rapport.cli.dead_letters import dead_letters
-from rapport.cli.matching import read_report
+from rapport.cli.matching import headline, headlines
 from rapport.kafka import committed, consumer, wire
-from rapport.settings import Endpoints, Settings, endpoints, load_settings
+from rapport.settings import Endpoints, endpoints, load_settings
 from rapport.topic_reader import end_offsets, read_all
 from rapport_core.clock import from_ms
-from rapport_core.errors import ConfigError, UnavailableError
 from rapport_schemas.records import Connection
 from rapport_schemas.topics import (
     CONNECTIONS,
@@ -32,7 +31,6 @@ from rapport_schemas.topics import (
 )
 
 app = typer.Typer()
-_LINES = 3
 _STEPS: tuple[tuple[str, str, tuple[Topic, ...]], ...] = (
     ("route", WORKERS_GROUP, RAW_TOPICS),
     ("weave", WORKERS_GROUP, tuple(ROUTED.values())),
@@ -97,26 +95,11 @@ def status(
         "dead_letters": dict(sorted(dead.items())),
     }
     tenants = {one["tenant"] for one in found["connections"]} if tenant is None else {tenant}
-    found["matching"] = {one: _matching(settings, where, one) for one in sorted(tenants)}
+    found["matching"] = {one: headlines(settings, where, one) for one in sorted(tenants)}
     if as_json:
         typer.echo(json.dumps(found))
     else:
         _print(found)
-
-
-def _matching(settings: Settings, where: Endpoints, tenant: str) -> dict[str, Any]:
-    """The first lines of the tenant's health of matching; `problem` where they cannot be read, which stops nothing else."""
-    try:
-        found = read_report(settings, where, tenant, limit=_LINES)
-    except (UnavailableError, ConfigError) as error:
-        return {"problem": str(error)}
-    return {
-        "domains": [
-            {"domain": one["name"], "items": one["items"]} for one in found["domains"] if one["name"]
-        ],
-        "ambiguous": [one["value"] for one in found["ambiguous"]],
-        "floods": [one["name"] for one in found["floods"]],
-    }
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -135,17 +118,4 @@ def _print(found: dict[str, Any]) -> None:
     else:
         typer.echo("No connections yet: `rapport ingest mbox FILE --tenant T --member M` makes one.")
     for tenant, matching in found["matching"].items():
-        _print_matching(tenant, matching)
-
-
-def _print_matching(tenant: str, matching: dict[str, Any]) -> None:
-    if "problem" in matching:
-        typer.echo(f"Matching of {tenant}: {matching['problem']}")
-        return
-    missed = [f"{one['domain']} ({one['items']})" for one in matching["domains"]]
-    lines = {"matches nothing": missed, "ambiguous": matching["ambiguous"], "floods": matching["floods"]}
-    said = "; ".join(f"{what}: {', '.join(names)}" for what, names in lines.items() if names)
-    typer.echo(
-        f"Matching of {tenant}: {said or 'nothing to do'}"
-        + (f" (rapport matching --tenant {tenant})" if said else "")
-    )
+        typer.echo(headline(tenant, matching))

@@ -12,8 +12,10 @@ from typer.testing import CliRunner, Result
 
 from clickhouse import TestServer
 from item_records import TENANT, body, entry, item
+from rapport.cli.matching import headline, headlines
 from rapport.cli.root import app
-from rapport.settings import load_settings
+from rapport.local.ports import free_port
+from rapport.settings import endpoints, load_settings
 from rapport.store import open_store
 from rapport_core.clock import to_ms
 from rapport_core.errors import ConfigError
@@ -122,4 +124,33 @@ def test_few_days_and_few_lines(run: Runner) -> None:
 def test_a_misspelt_tenant_is_refused_and_gets_no_keys(run: Runner) -> None:
     result = run(tenant="acne")
     assert isinstance(result.exception, ConfigError)
+    assert run.audit() == []
+
+
+def test_the_status_has_the_first_lines(run: Runner) -> None:
+    """In JSON and as one line; reading the names is audited there, too."""
+    settings = load_settings()
+    found = headlines(settings, endpoints(settings), TENANT)
+    assert {(one["domain"], one["items"]) for one in found["domains"]} == {
+        ("kund.se", 3),
+        (LONG.partition("@")[2], 3),
+    }
+    assert (found["ambiguous"], found["floods"]) == (["info@kund.se"], ["Kim [AB]"])
+    line = headline(TENANT, found)
+    assert line.startswith("Matching of acme: matches nothing: ")
+    assert line.endswith("; ambiguous: info@kund.se; a flood: Kim [AB] (rapport matching --tenant acme)")
+    assert run.audit() == [("unmatched_listed", TENANT)]
+
+
+def test_a_status_without_numbers_says_why(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tenant without a directory, or no ClickHouse: the rest of the status is shown all the same."""
+    settings = load_settings()
+    assert "no tenant" in headlines(settings, endpoints(settings), "acne")["problem"]
+    monkeypatch.setenv("RAPPORT_CLICKHOUSE", f"http://rapport:secret@127.0.0.1:{free_port()}/rapport")
+    settings = load_settings()
+    found = headlines(settings, endpoints(settings), TENANT)
+    assert "does not answer" in headline(TENANT, found)
+    assert (
+        headline(TENANT, {"domains": [], "ambiguous": [], "floods": []}) == "Matching of acme: nothing to do"
+    )
     assert run.audit() == []

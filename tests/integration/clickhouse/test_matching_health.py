@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from item_records import KEYS, TENANT, body, entry, item
+from item_records import KEYS, TENANT, body, entry, gone, item
 from rapport_core.clock import to_ms
 from rapport_schemas.records import Item
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import composite_key
+from rapport_sinks.clickhouse.batch import Opened
 from rapport_sinks.clickhouse.client import ClickHouse
 from rapport_sinks.clickhouse.matching_health import MatchingHealth
-from rapport_sinks.clickhouse.rows import decision_row, fact_row, place_of, subject_row
+from rapport_sinks.clickhouse.rows import decision_row, fact_row, item_key, place_of, subject_row
 from rapport_sinks.clickhouse.strangers import StrangerNames
 from rapport_sinks.clickhouse.tables import DECISIONS, ITEMS, SUBJECTS
+from rapport_sinks.clickhouse.writer import Writer
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -251,3 +253,20 @@ def test_a_tenant_without_mail_has_empty_lists(tables: ClickHouse) -> None:
     lists = (found["domains"], found["addresses"], found["ambiguous"], found["floods"])
     assert lists == ([], [], [], [])
     assert found["window"]["timezone"] == "Europe/Stockholm"
+
+
+def test_a_batch_makes_its_strangers_countable_and_nameable(tables: ClickHouse) -> None:
+    """What an item says no more is gone with its next version, and an item that is none any more counts nowhere."""
+    put_directory(tables)
+    writer, health = Writer(tables), MatchingHealth(tables)
+    kim, pia = stranger("kim@kund.se"), stranger("pia@nord.no", "nord.no")
+
+    def write(one: Item, ver: int) -> list[tuple[str, bool]]:
+        writer.write([Opened(item_key(one), one, None, ver)], [], [], [])
+        return [(plain(row["hash"]), bool(row["sealed"])) for row in health.health(TENANT, NOW)["domains"]]
+
+    assert write(met(1, kim), 1) == [("kund.se", True)]
+    assert write(met(1, kim, pia), 2) == [("kund.se", True), ("nord.no", True)]
+    assert write(met(1, pia), 3) == [("nord.no", True)]
+    assert write(met(1, kim), 2) == [("nord.no", True)]
+    assert write(gone(f"{1:032x}"), 4) == []

@@ -18,9 +18,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from rapport.directory.change import Desk, load
 from rapport.directory.document import parse_document
-from rapport.directory.merge import merge
-from rapport.directory.publish import publish
 from rapport.kafka import admin, committed, consumer, ensure_topics, flush, is_reachable, producer, watermarks
 from rapport.local import kafka as local_kafka
 from rapport.local.ports import free_port
@@ -36,7 +35,6 @@ _START_SECONDS: Final = 90.0
 _SAMPLE_SECONDS: Final = 0.1
 _IDLE_SECONDS: Final = 1.0
 _IDLE_SHARE: Final = 0.3
-_NOW_MS: Final = 1_790_000_000_000
 _INPUTS: Final[tuple[Topic, ...]] = (DIRECTORY, *RAW_TOPICS, *ROUTED.values())
 
 
@@ -156,8 +154,7 @@ class Stack:
     def load_directory(self, *tenants: str) -> None:
         """The company's people, for each tenant. A worker hears of it and has nothing left to decide anew."""
         for tenant in tenants:
-            entries = merge({}, parse_document(directory(tenant)), _NOW_MS, prune=False).changed
-            publish(producer(self.endpoints), self.wire, entries)
+            load(Desk(self.endpoints, self.store), parse_document(directory(tenant)), prune=False)
         with self.worker() as worker:
             self.wait_until_done(worker)
 

@@ -85,9 +85,9 @@ def text(difference: Difference) -> str:
     for name, (old, new) in (*difference["fields"].items(), *difference["settings"].items()):
         parts.append(f"{name} {_shown(new)}" if old is None else f"{name} {_shown(old)} → {_shown(new)}")
     head = f"{_MARKS[difference['change']]} {difference['kind']} {difference['id']}"
-    if difference["change"] == "deleted" or not parts:
-        return head
-    return f"{head}: {', '.join(parts)}"
+    if difference["change"] == "changed" and not parts:
+        return f"{head}: a validity that was given before begins or ends"
+    return f"{head}: {', '.join(parts)}" if parts and difference["change"] != "deleted" else head
 
 
 def _shown(value: object) -> str:

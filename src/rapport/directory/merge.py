@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from rapport.directory.document import Stated
@@ -125,12 +125,17 @@ def bounds(entry: Entry) -> tuple[int | None, int | None]:
 
 def _ended(entry: Entry, now_ms: int) -> Entry:
     """An entry whose end was reached has its end recorded."""
-    over = entry["ended_at"] is None and entry["valid_to"] is not None and entry["valid_to"] <= now_ms
-    return {**entry, "ended_at": now_ms} if over else entry
+    return {**entry, "ended_at": now_ms} if _is_over(entry, now_ms) else entry
+
+
+def _is_over(entry: Entry, now_ms: int) -> bool:
+    return entry["ended_at"] is None and entry["valid_to"] is not None and entry["valid_to"] <= now_ms
 
 
 def aged(record: DirectoryEntry, now_ms: int) -> DirectoryEntry:
-    """The record with every end recorded that was reached by now."""
+    """The record with every end recorded that was reached by now; the same object when none was."""
+    if not any(_is_over(entry, now_ms) for entry in entries_of(record)):
+        return record
     return {
         **record,
         "addresses": [_ended(entry, now_ms) for entry in record["addresses"]],
@@ -187,19 +192,26 @@ def difference(
 ) -> Merge:
     """What turns one tenant's records into others."""
     result = Merge()
-    for key in sorted(after, key=_publishing):
-        old, new = existing.get(key), after[key]
-        if old is not None and new == old and not _begun(old, now_ms):
-            result.unchanged += 1
-            continue
-        result.changed.append({**new, "recorded_at": now_ms})
-        result.added += old is None
-        result.updated += old is not None
+    for key in sorted(_differing(existing, after, now_ms), key=_publishing):
+        result.changed.append({**after[key], "recorded_at": now_ms})
+        result.added += key not in existing
+        result.updated += key in existing
+    result.unchanged = len(after) - len(result.changed)
     gone = sorted(existing.keys() - after.keys(), key=_publishing, reverse=True)
     result.changed += [_deletion(existing[key], now_ms) for key in gone]
     result.deleted = len(gone)
     result.pruned = _pruned(existing, after)
     return result
+
+
+def _differing(
+    existing: Mapping[Key, DirectoryEntry], after: Mapping[Key, DirectoryEntry], now_ms: int
+) -> Iterator[Key]:
+    """Keys to publish. Nearly all of a million records are the very objects that they were: those are not compared."""
+    for key, new in after.items():
+        old = existing.get(key)
+        if old is None or (new is not old and new != old) or _begun(old, now_ms):
+            yield key
 
 
 def _deletion(record: DirectoryEntry, now_ms: int) -> DirectoryEntry:
@@ -219,10 +231,16 @@ def _publishing(key: Key) -> tuple[int, str]:
 
 
 def _pruned(existing: Mapping[Key, DirectoryEntry], after: Mapping[Key, DirectoryEntry]) -> float:
-    records = {key for key in existing if key[0] != "tenant"}
-    lost = len(records - after.keys())
-    entries = {(key, entry["value"]) for key, record in existing.items() for entry in entries_of(record)}
-    kept = {(key, entry["value"]) for key, record in after.items() for entry in entries_of(record)}
-    return max(
-        lost / len(records) if records else 0.0, len(entries - kept) / len(entries) if entries else 0.0
-    )
+    records = [key for key in existing if key[0] != "tenant"]
+    lost = sum(key not in after for key in records)
+    entries = sum(len(record["addresses"]) + len(record["domains"]) for record in existing.values())
+    gone = sum(_lost(record, after.get(key)) for key, record in existing.items())
+    return max(lost / len(records) if records else 0.0, gone / entries if entries else 0.0)
+
+
+def _lost(old: DirectoryEntry, new: DirectoryEntry | None) -> int:
+    """How many of its addresses and domains a record loses."""
+    if new is old:
+        return 0
+    kept = {entry["value"] for entry in entries_of(new)} if new else set()
+    return sum(entry["value"] not in kept for entry in entries_of(old))

@@ -62,6 +62,17 @@ def test_set_makes_an_entry_or_adds_to_one(base: Records) -> None:
     assert len(after(base, added)["contact", "p1"]["addresses"]) == 3
 
 
+def test_a_bound_that_was_reached_meanwhile_is_told_too(base: Records) -> None:
+    """Whoever changes the directory first publishes it."""
+    later = {"id": "c1", "domains": [{"domain": "kund.com", "valid_from": "1970-01-03T00:00Z"}]}
+    base = after(base, said(base, "acme", "customer", later, DAY))
+    result = said(base, "acme", "customer", {"id": "c3"}, 2 * DAY)
+    assert lines(base, result) == [
+        "~ customer c1: a validity that was given before begins or ends",
+        "+ customer c3",
+    ]
+
+
 def test_set_twice_is_set_once(base: Records) -> None:
     """Repeating a change changes nothing."""
     for kind, content in (("exclusion", {"domain": "bank.example"}), ("tenant", {"own_domains": ["x.se"]})):

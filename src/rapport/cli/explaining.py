@@ -90,21 +90,28 @@ def _print_item(out: Console, item: ExplainedItem) -> None:
         out.print("An address or domain in it has several owners in the directory:")
         for told in _candidates(item["reason"]):
             out.print(Padding(escape(told), _INDENT, expand=False))
-    _print_list(out, "Who is in it:", map(_person, item["people"]), _MOST_PEOPLE)
-    if len(item["copies"]) > 1 or not item["matched"]:
-        _print_list(
-            out, "Copies, each under its connection's settings:", map(_copy, item["copies"]), _MOST_COPIES
-        )
-    _print_list(out, "Looked at and not taken:", map(_lost, item["losing"]), _MOST_LOSING)
-    is_in = item["fresh"]["synced"] if item["fresh"] else item["matched"]
-    turning = "What would change it:" if is_in else "What would bring it in:"
-    changes = (f"- {change['sentence']}" for change in item["would_turn"])
-    _print_list(out, turning, changes, _MOST_CHANGES)
+    _print_grounds(out, item)
     out.print(escape(f"  conversation {item['thread']}, read at {item['origin'] or 'an unknown place'}"))
     for letter in item["dead_letters"]:
         out.print(escape(f"  Something of it could not be processed: rapport dlq show {letter}"))
     for note in item["notes"]:
         out.print(note)
+
+
+def _print_grounds(out: Console, item: ExplainedItem) -> None:
+    """What was decided from, and what would change it; nothing where it could not be opened."""
+    _print_list(out, "Who is in it:", map(_person, item["people"]), _MOST_PEOPLE)
+    if len(item["copies"]) > 1 or not item["matched"]:
+        _print_list(
+            out, "Copies, each under its connection's settings:", map(_copy, item["copies"]), _MOST_COPIES
+        )
+    if said := _settings(item):
+        out.print(escape(f"Settings: {said}"))
+    _print_list(out, "Looked at and not taken:", map(_lost, item["losing"]), _MOST_LOSING)
+    is_in = item["fresh"]["synced"] if item["fresh"] else item["matched"]
+    turning = "What would change it:" if is_in else "What would bring it in:"
+    changes = (f"- {change['sentence']}" for change in item["would_turn"])
+    _print_list(out, turning, changes, _MOST_CHANGES)
 
 
 def _print_list(out: Console, heading: str, lines: Iterable[str], most: int) -> None:
@@ -145,7 +152,20 @@ def _person(person: Mapping[str, Any]) -> str:
 
 def _copy(copy: Mapping[str, Any]) -> str:
     owner = f"of {copy['member']}" if copy["member"] else "of an unknown holder"
-    return f"{copy['connection']} {owner}: {copy['rule']}"
+    own = ", ".join(_setting(name, copy["settings"][name]) for name in copy["overrides"])
+    return f"{copy['connection']} {owner}: {copy['rule']}" + (f" (its own settings: {own})" if own else "")
+
+
+def _settings(item: ExplainedItem) -> str:
+    """What the tenant has set, as far as it has a part in decisions."""
+    usual: Mapping[str, Any] = next(
+        (copy["settings"] for copy in item["copies"] if not copy["overrides"]), {}
+    )
+    return ", ".join(_setting(name, value) for name, value in {**usual, **item["settings"]}.items())
+
+
+def _setting(name: str, value: object) -> str:
+    return f"{name} {('off', 'on')[value] if isinstance(value, bool) else value}"
 
 
 def _lost(entry: Mapping[str, Any]) -> str:

@@ -25,7 +25,8 @@ class ExplainedItem(Decided):
         counted: whether it is in the numbers of a window that holds its time; a planned meeting is not yet.
         reason: the decision explained when it was made: `rule`, `entries` and, of ambiguous ones, `candidates`.
         people: `address`, `roles`, `standing`, and the ids that the directory has for it: `members`, `contacts`, ….
-        copies: `connection`, `member`, and the `rule` under that connection's settings.
+        copies: `connection`, `member`, and the `rule` under that connection's `settings`, of which `overrides` are its own.
+        settings: the tenant's settings that have a part in decisions.
         losing: entries that might have matched, `for` which address, and `why` they did not.
         would_turn: each with `changes`, all of which together would turn the decision, and a `sentence`.
         fresh: what the present directory says, where the stored decision is still another one.
@@ -45,6 +46,7 @@ class ExplainedItem(Decided):
     reason: dict[str, Any]
     people: list[dict[str, Any]]
     copies: list[dict[str, Any]]
+    settings: dict[str, Any]
     losing: list[dict[str, Any]]
     would_turn: list[dict[str, Any]]
     fresh: Fresh | None

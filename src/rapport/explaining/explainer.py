@@ -158,6 +158,7 @@ class Explainer:
             "reason": whole["reason"] if whole else {},
             "people": [],
             "copies": [],
+            "settings": {},
             "losing": [],
             "would_turn": [],
             "fresh": None,
@@ -200,6 +201,7 @@ class Explainer:
         item["message_id"], item["author"] = opened.message_id, opened.author
         item["reason"] = item["reason"] or (json.loads(opened.reason) if opened.reason else {})
         item["people"], item["copies"] = answer["people"], answer["copies"]
+        item["settings"] = answer["settings"]
         item["losing"], item["would_turn"] = answer["losing"], answer["would_turn"]
         if opened.is_whole and _differs(item, said, directory):
             fresh: Fresh = {

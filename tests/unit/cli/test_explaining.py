@@ -15,6 +15,9 @@ from rapport_processors.matching_address import explain_address
 EVIL = "[bold]Offer[/] [red] " + "long " * 40
 
 
+OWN = {"match_by": "domain", "sync_unknown_sender": True}
+
+
 def item(**changes: Any) -> ExplainedItem:
     """A mail that matches nothing, in full."""
     plain: dict[str, Any] = {
@@ -43,9 +46,16 @@ def item(**changes: Any) -> ExplainedItem:
             {"address": "a@acme.com", "roles": ["to"], "standing": "internal", "members": ["m1"]},
         ],
         "copies": [
-            {"connection": "box", "member": "m1", "rule": "no_customer"},
-            {"connection": "old", "member": "", "rule": "no_customer"},
+            {
+                "connection": "box",
+                "member": "m1",
+                "rule": "no_customer",
+                "settings": OWN,
+                "overrides": ["match_by"],
+            },
+            {"connection": "old", "member": "", "rule": "no_customer", "settings": OWN, "overrides": []},
         ],
+        "settings": {"ambiguous": "all"},
         "losing": [
             {"kind": "customer", "id": "c1", "domain": "kund.se", "for": "x@kund.se", "why": "it lost"}
         ],
@@ -94,8 +104,9 @@ def test_an_item_is_one_screen(told: Any) -> None:
         "It is left out: nobody in it is a contact.",
         "  new@web.example (author): nobody the directory knows",
         "  a@acme.com (to): internal; member m1",
-        "  box of m1: no_customer",
+        "  box of m1: no_customer (its own settings: match_by domain)",
         "  old of an unknown holder: no_customer",
+        "Settings: match_by domain, sync_unknown_sender on, ambiguous all",
         "  customer c1 (kund.se) for x@kund.se: it lost",
         "What would bring it in:",
         "  - add new@web.example to a contact",

@@ -25,12 +25,15 @@ from directory_entries import (
     tenant,
 )
 from naive_matching import NaiveMatching, is_under
+from rapport_processors import basis, terms
 from rapport_processors.directory import TenantDirectory
 from rapport_processors.directory_index import suffixes
+from rapport_processors.directory_records import KINDS
 from rapport_processors.directory_settings import OVERRIDABLE
 from rapport_processors.matching import Rule, decide
 from rapport_processors.matching_explain import explain
 from rapport_processors.model import Decision, Message
+from rapport_processors.sweeps import EVERYTHING
 from rapport_schemas.records import DirectoryEntry, Entry
 
 T = TypeVar("T")
@@ -192,6 +195,74 @@ def test_order_of_people_copies_and_records_does_not_matter(seed: int, random: R
         random.shuffle(sequence)
     other = replace(case.message, people=tuple(people), copies=tuple(copies))
     assert decide(other, case.directory) == before
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS)
+def test_the_part_of_a_directory_that_matters_decides_the_same(seed: int) -> None:
+    """What explain tries its changes on leaves nothing out that a rule asks about."""
+    case = Case(seed)
+    message, whole = case.message, case.directory
+    addresses = {message.author, *(person["address"] for person in message.people)} - {""}
+    part = whole.part(addresses, [held["member"] for held in message.copies], message.at_ms)
+    assert decide(message, whole.supposing(part, {}, {})) == decide(message, whole)
+
+
+KEY: Final = bytes(32)
+
+
+def terms_of(message: Message, decision: Decision) -> set[bytes]:
+    """The terms under which weave finds the item of a message."""
+    people = {person["address"] for person in message.people if person["role"] != "reply_to"}
+    found = {terms.member_term(KEY, held["member"]) for held in message.copies}
+    found |= {terms.customer_term(KEY, customer) for customer in decision.near}
+    for address in people | {message.author} - {""}:
+        found.update(terms.terms_of_address(KEY, address))
+    return found | {terms.near_term(KEY)} if decision.near else found
+
+
+def terms_of_change(
+    old: DirectoryEntry, new: DirectoryEntry, before: TenantDirectory, after: TenantDirectory
+) -> set[bytes]:
+    """The terms that a change of one record names: of what it had and has, and of settings and own domains that differ."""
+    found = {*terms.value_terms(KEY, old), *terms.value_terms(KEY, new)}
+    found |= basis.affected(basis.basis_of(before, KEY), basis.basis_of(after, KEY), KEY)
+    if old["kind"] == "customer":
+        found.add(terms.customer_term(KEY, old["id"]))
+    contact = before.subject("contact", old["contact"]) if old["kind"] == "exclusion" else None
+    found |= {terms.address_term(KEY, ref.value) for ref in contact.addresses} if contact else set()
+    return found
+
+
+def check_reach(seed: int) -> str:
+    """Changes one record of a case. Returns its kind where that changed the decision, else empty text."""
+    case, other = Case(seed), Case(seed + 1_000_000)
+    old = case.records[seed % len(case.records)]
+    like = [one for one in other.records if (one["kind"], one["id"]) == (old["kind"], old["id"])]
+    new: DirectoryEntry = like[0] if like and seed % 3 else {**old, "deleted": True}
+    if any("." not in one["value"] for one in (*old["domains"], *new["domains"])):
+        return ""  # a directory takes no domain of one label: no item has a term for it
+    before, after = case.directory, case.directory
+    after.apply(new, 100)
+    decision = decide(case.message, before)
+    if decide(case.message, after) == decision:
+        return ""
+    reached = terms_of_change(old, new, before, after)
+    assert EVERYTHING in reached or reached & terms_of(case.message, decision), (seed, old, new)
+    return old["kind"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(SEEDS)
+def test_a_change_that_turns_a_decision_names_a_term_of_its_item(seed: int) -> None:
+    """What the index rests on: no decision depends on a record that shares no term with the item."""
+    check_reach(seed)
+
+
+def test_every_kind_of_record_turns_decisions() -> None:
+    """So that the test above says something about each."""
+    turned = Counter(check_reach(seed) for seed in range(4000))
+    assert min(turned[kind] for kind in KINDS) >= 5, turned
 
 
 def test_what_explain_proposes_turns_the_decision() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import SequenceMatcher, get_close_matches
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -26,6 +27,10 @@ _AMBIGUOUS: Final = {
     "review": "Several have it, and a person has to decide who it is (ambiguous is review).",
 }
 
+_MOST_RESEMBLING: Final = 3
+_SLIP: Final = 0.8
+_SLIP_LETTERS: Final = 2
+
 Part = dict[str, object]
 """One entry: `kind`, `id`, `name`, `address` or `domain`, `valid_from`, `valid_to` (ISO 8601, null: always), `applies` (at the
 time asked for), `decides` (it is what counts for this address), `sentence`; of contacts and choices also whose they are."""
@@ -36,7 +41,8 @@ def explain_address(address: str, directory: TenantDirectory, at: int | None = N
 
     JSON-ready: `address`, `standing` (internal or external), `known`, `ambiguous`, `excluded`, `public_provider`, `sentence` for the
     whole, and lists of entries (see `Part`), applying or not: `members`, `contacts`, `customers`, `own_domains`, `exclusions`,
-    `choices`. It holds names and addresses: for entitled roles only.
+    `choices`; where no contact has it, `resembling` names contacts' addresses that may be it with a slip. It holds names and
+    addresses: for entitled roles only.
     """
     return _Address(address, directory, at).told()
 
@@ -58,6 +64,7 @@ class _Address:
             parts[_PARTS[ref.owner.kind]].append(self._part(ref))
         for own, ref in self._directory.own_entries(self._address, self._at):
             parts["own_domains"].append(self._own(own, ref))
+        resembling = [] if facts.internal or parts["contacts"] else self._resembling()
         return {
             "address": self._address,
             "standing": "internal" if facts.internal else "external",
@@ -65,9 +72,24 @@ class _Address:
             "ambiguous": self._is_ambiguous(),
             "excluded": facts.excluded is not None,
             "public_provider": is_public(domain),
-            "sentence": " ".join(self._sentences(facts, domain, known=any(parts.values()))),
+            "sentence": " ".join(
+                [*self._sentences(facts, domain, known=any(parts.values())), *map(_resembles, resembling)]
+            ),
             **parts,
+            "resembling": [self._entry(ref) for ref in resembling],
         }
+
+    def _resembling(self) -> list[Ref]:
+        """Contacts' addresses with the same name or the same domain that differ by a letter or two. Looks at every contact."""
+        local, _, domain = self._address.rpartition("@")
+        alike: dict[str, Ref] = {}
+        for contact in self._directory.subjects("contact").values():
+            for ref in contact.addresses:
+                its_local, _, its_domain = ref.value.rpartition("@")
+                if its_domain == domain or (its_local == local and not is_public(its_domain)):
+                    alike[ref.value] = ref
+        near = {name: ref for name, ref in alike.items() if _is_slip(name, self._address)}
+        return [near[name] for name in get_close_matches(self._address, sorted(near), _MOST_RESEMBLING, 0)]
 
     def _is_ambiguous(self) -> bool:
         by_domain = self._directory.settings.match_by == "domain"
@@ -195,6 +217,21 @@ class _Address:
 
     def _day(self, ms: int | None) -> str:
         return "" if ms is None else from_ms(ms).astimezone(self._zone).strftime("%Y-%m-%d %H:%M")
+
+
+def _is_slip(one: str, other: str) -> bool:
+    """Whether the part in which two addresses differ, name or domain, is nearly the same in both."""
+    if abs(len(one) - len(other)) > _SLIP_LETTERS:
+        return False
+    local, _, domain = one.rpartition("@")
+    other_local, _, other_domain = other.rpartition("@")
+    pair = (domain, other_domain) if local == other_local else (local, other_local)
+    matcher = SequenceMatcher(None, *pair)
+    return matcher.quick_ratio() >= _SLIP and matcher.ratio() >= _SLIP
+
+
+def _resembles(ref: Ref) -> str:
+    return f"{ref.value} of {_named(ref.owner)} resembles it."
 
 
 def _standing(facts: Facts) -> str:

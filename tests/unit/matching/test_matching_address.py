@@ -138,3 +138,21 @@ def test_a_shorter_domain_and_an_internal_contact_are_told_why_they_do_not_count
     assert told("z@acme.com", where)["contacts"][0]["sentence"].endswith(
         "an internal address is never a contact."
     )
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "resembles"),
+    [
+        pytest.param("anders@kund.se", "andres@kund.se", True, id="a slip in the name (2-19)"),
+        pytest.param("anders@kunde.se", "anders@kund.se", True, id="a slip in the domain (2-19)"),
+        pytest.param("anders@other.example", "anders@kund.se", False, id="another company"),
+        pytest.param("maria@kund.se", "anders@kund.se", False, id="a colleague"),
+        pytest.param(
+            "anders@gmail.com", "anders@gmial.com", False, id="a public provider's name says nothing"
+        ),
+    ],
+)
+def test_a_contacts_address_with_a_slip_is_named(known: str, asked: str, resembles: bool) -> None:
+    answer = told(asked, directory(tenant(), M1, entry("contact", "p1", known, name="Anders")))
+    assert [part["address"] for part in answer["resembling"]] == ([known] if resembles else [])
+    assert (f"{known} of the contact Anders (p1) resembles it." in answer["sentence"]) is resembles

@@ -15,6 +15,9 @@ import pytest
 
 from archive_oracle import ArchiveOracle
 from corpora import USRP, corpus
+from local_stack import RunningStack
+from rapport_sinks.clickhouse.client import connect
+from rapport_sinks.clickhouse.queries import Impact
 
 Run = Callable[..., Any]
 Document = dict[str, Any]
@@ -32,6 +35,7 @@ class Repaired:
     """An instance that has read the archive, which is gone since, and the oracle that still has it."""
 
     rapport: Run
+    impact: Impact
     oracle: ArchiveOracle
     original: Document
     folder: Path
@@ -47,14 +51,14 @@ class Repaired:
         self.rapport(*arguments, *TENANT, "--wait")
 
     def shown(self) -> dict[str, dict[str, Any]]:
-        """Each board as `counts` says it: rows that have something by id, the total under an empty id."""
+        """Each board as pages and `counts` have it: rows that have something by id, the total under an empty id."""
         return {by: self._board(by) for by in BOARDS}
 
     def _board(self, by: str) -> dict[str, Any]:
-        said = self.rapport("counts", *TENANT, "--days", DAYS, "--json", "--by", by)
-        rows = {row.pop("id"): row for row in said["rows"] if row["last_interaction"]}
+        said = self.impact.counts("usrp", by, DAYS, None, datetime.now(UTC))
+        rows = {row["id"]: dict(row) for row in said["rows"] if row["last_interaction"]}
         for row in rows.values():
-            row.pop("name")
+            del row["id"], row["name"]
         return {"": said["total"], **rows}
 
     def is_right(self, document: Document, without: Collection[str] = ()) -> dict[str, dict[str, Any]]:
@@ -83,11 +87,14 @@ def original() -> Document:
 
 
 @pytest.fixture(scope="module")
-def repaired(rapport: Run, original: Document, tmp_path_factory: pytest.TempPathFactory) -> Repaired:
+def repaired(
+    instance: RunningStack, rapport: Run, original: Document, tmp_path_factory: pytest.TempPathFactory
+) -> Repaired:
     """Reads the archive once; the file that was read is deleted, so nothing can be read again."""
     folder = tmp_path_factory.mktemp("usrp")
     oracle = ArchiveOracle(corpus("usrp-users.directory.json"), {"m0": corpus(USRP)})
-    found = Repaired(rapport, oracle, original, folder)
+    impact = Impact(connect(instance.endpoints.clickhouse))
+    found = Repaired(rapport, impact, oracle, original, folder)
     found.load(original, wait=False)
     archive = folder / USRP
     shutil.copy(corpus(USRP), archive)

@@ -14,6 +14,7 @@ import msgspec
 from rapport_core.ids import HASH_BYTES
 from rapport_processors.directory import TenantDirectory
 from rapport_processors.directory_settings import settings_json
+from rapport_processors.public_providers import version
 from rapport_processors.state import StateBatch, group
 from rapport_processors.sweeps import EVERYTHING
 from rapport_processors.terms import domain_term, near_term
@@ -41,12 +42,14 @@ class Basis(msgspec.Struct, frozen=True):
         settings: of the tenant, where they differ from their defaults.
         overrides: of each connection that has settings of its own.
         own: a fingerprint of each own domain's validity, by the domain's term.
+        providers: the version of the list of public mail providers; a new program may bring another.
     """
 
     settings: dict[str, Any]
     timezone: str
     overrides: dict[str, dict[str, Any]]
     own: dict[bytes, bytes]
+    providers: str
 
 
 def basis_of(directory: TenantDirectory, hash_key: bytes) -> Basis:
@@ -56,6 +59,7 @@ def basis_of(directory: TenantDirectory, hash_key: bytes) -> Basis:
         directory.timezone,
         {connection: dict(values) for connection, values in directory.overrides().items()},
         _own(directory.own_domains(), hash_key),
+        version(),
     )
 
 
@@ -69,7 +73,8 @@ def _own(domains: Mapping[str, bytes], hash_key: bytes) -> dict[bytes, bytes]:
 def affected(before: Basis, after: Basis, hash_key: bytes) -> set[bytes]:
     """The terms of all items that the difference can affect."""
     settings = _differing(before.settings, after.settings) - _WITHOUT_EFFECT
-    if settings - _NEAR_ONLY or before.timezone != after.timezone:
+    reaching = before.timezone, before.providers
+    if settings - _NEAR_ONLY or reaching != (after.timezone, after.providers):
         return {EVERYTHING}
     terms = _differing(before.own, after.own)
     if settings or before.overrides != after.overrides:
@@ -79,6 +84,11 @@ def affected(before: Basis, after: Basis, hash_key: bytes) -> set[bytes]:
 
 def _differing(before: dict[Any, Any], after: dict[Any, Any]) -> set[Any]:
     return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+
+
+def is_outdated(basis: Basis | None) -> bool:
+    """Whether it has to be taken anew although no directory change says so: at first, and where the program is another one."""
+    return basis is None or basis.providers != version()
 
 
 def load(state: StateBatch, space: bytes) -> Basis | None:

@@ -190,7 +190,7 @@ class WeaveBatch:
             tenant.sweep.add(sweeps.EVERYTHING)  # kept by an earlier program, it has no terms and no basis
             tenant.notices.clear()
         before = basis.load(self._state, tenant.space)
-        if before is None or any(notice["basis"] for notice in tenant.notices):
+        if basis.is_outdated(before) or any(notice["basis"] for notice in tenant.notices):
             after = basis.basis_of(directory, tenant.keys.hash)
             if after != before:
                 basis.save(self._state, tenant.space, after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from directory_entries import connection, directory, entry, tenant
 from memory_keys import MemoryKeyRing
@@ -69,6 +70,11 @@ def test_the_second_member_of_a_domain_affects_nobody_else() -> None:
     one, two = entry("member", "m1", "a@acme.com"), entry("member", "m2", "b@acme.com")
     assert difference([tenant(), one], [tenant(), one, two]) == set()
     assert difference([tenant()], [tenant(), one]) == {domain_term(KEY, "acme.com")}
+
+
+def test_another_list_of_public_providers_affects_everything() -> None:
+    basis = basis_of(directory(tenant()), KEY)
+    assert affected(replace(basis, providers="of before"), basis, KEY) == {EVERYTHING}
 
 
 def test_names_without_a_dot_do_not_hide_each_other() -> None:

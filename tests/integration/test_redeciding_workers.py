@@ -14,7 +14,7 @@ from shuffled_mail import TENANT, Company, MailPage, directory, truth_of
 from worker_lab import Outcome, WorkerLab, worker_lab
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]
-LETTERS = 12_000
+LETTERS = 6_000
 ALL = range(60)
 SEED = 11
 

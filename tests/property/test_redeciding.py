@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from changing_directory import ChangingDirectory, with_former
 from directory_entries import NOON, RECORDED, chosen, connection, entry, excluded, tenant
-from meeting_pages import comparable_meetings, meetings_in
+from meeting_pages import comparable_meetings, event, meetings_in, shown
 from meeting_pages import publish as publish_events
 from memory_pipeline import TENANT, MemoryPipeline, mail
 from naive_meetings import Meeting, NaiveMeetings, Said
@@ -280,6 +280,27 @@ def test_many_more_cases_are_repaired(seed: int, partitions: int, slices: int) -
     check_earlier_state(seed, partitions, slices)
 
 
+def test_who_organises_without_being_named_is_found_by_every_address() -> None:
+    """No copy says it; only the directory of then did."""
+    pipeline = MemoryPipeline(partitions=3)
+    pipeline.publish_entries(
+        [
+            tenant("acme.com"),
+            entry("member", "m1", "m1@acme.com"),
+            entry("customer", "c"),
+            entry("contact", "p", "x@kund.se", customer="c"),
+        ]
+    )
+    made = event("uid@x.example", "2026-01-05T10:00:00Z", "x@kund.se")
+    pipeline.publish_events("cal-m1", "m1", [shown("1", made)])
+    pipeline.run()
+    rule = excluded("m1@acme.com")
+    for record, expected_rule in ((rule, "excluded"), (with_former(rule, gone(rule)), "contact_address")):
+        pipeline.publish_entries([record])
+        pipeline.run()
+        assert [item["rule"] for item, _ in pipeline.items().values()] == [expected_rule]
+
+
 # -- in proportion to what is affected --------------------------------------------------------------------------
 
 ITEMS, KUNDER, KNOWN = 1_000, 20, 10
@@ -312,6 +333,8 @@ FIRST = [
     entry("member", "m2", "m2@acme.com"),
     *(kund(number) for number in range(KNOWN)),
     *(person(number) for number in range(KNOWN)),
+    entry("customer", "far"),
+    entry("contact", "far", "x@kund19.se", customer="far"),
 ]
 
 
@@ -378,7 +401,7 @@ def gone(record: DirectoryEntry) -> DirectoryEntry:
 
 NONE: set[int] = set()
 EVERY = set(range(ITEMS))
-NEAR = of(*range(KNOWN))
+NEAR = of(*range(KNOWN), 19)
 CHANGES: dict[str, tuple[DirectoryEntry, set[int]]] = {
     "a new contact": (entry("contact", "new", "x@kund15.se", customer="c5"), of(15)),
     "a further address of a contact": (person(5, "x@kund15.se"), of(5, 15)),
@@ -389,6 +412,7 @@ CHANGES: dict[str, tuple[DirectoryEntry, set[int]]] = {
     "a new customer": (kund(15), of(15)),
     "a domain above": (entry("customer", "new", "x.kund15.se"), NONE),
     "a customer is deleted": (gone(kund(5)), of(5)),
+    "a customer without domains is deleted": (gone(entry("customer", "far")), of(19)),
     "an address is excluded": (excluded("x@kund7.se"), of(7)),
     "a domain is excluded": (excluded(domain="kund17.se"), of(17)),
     "a pair is excluded": (excluded(pair=("m1", "p5")), of(5)),

@@ -12,8 +12,11 @@ import pytest
 
 from letters import DIRECTORY, FROM, TENANT
 from local_stack import RunningStack, stack, why_no_kafka
+from rapport.explaining.desk import Desk
 from rapport.store import open_store
+from rapport_core.clock import SystemClock
 from rapport_sinks.clickhouse.client import connect
+from rapport_sinks.clickhouse.queries import Impact
 
 pytestmark = pytest.mark.stack
 SECRET: Final = "Zitronenfalter"
@@ -167,6 +170,19 @@ def test_every_opening_is_audited_by_id_and_never_with_content(company: Company)
     assert set(objects) == {item["id"]}
     assert all(user.startswith("cli:") for user in users)
     assert SECRET.lower() not in str(company.audit()).lower()
+
+
+def test_what_the_page_opens_is_audited_as_done_by_its_user(company: Company) -> None:
+    item_id = company.item("new")["id"]
+    running = company.running
+    with open_store(running.settings, running.endpoints) as store:
+        desk = Desk(running.endpoints, store, lambda: Impact(connect(running.endpoints.clickhouse)))
+        found = desk.item(TENANT, item_id, SystemClock().now(), "u1")
+        missing = desk.item(TENANT, "0" * 32, SystemClock().now(), "u1")
+        desk.close()
+    assert found is not None
+    assert (found["subject"], missing) == (f"{SECRET} new", None)
+    assert company.audit()[0] == ("u1", "sealed_item_opened", item_id)
 
 
 def test_decisions_hold_keyed_hashes_and_the_origin_only(company: Company) -> None:

@@ -57,6 +57,9 @@ _RANK: Final[dict[str, int]] = {
 """Over the copies of an item the rule of the lowest rank decides: the nearest to synced."""
 
 
+_Around = tuple[tuple[str, ...], tuple[str, ...]]
+"""`near` and `strangers` of a decision."""
+
 _MOST_STRANGERS = 50
 """A mail to a thousand people tells no more about whom the directory misses than its first few."""
 
@@ -93,11 +96,11 @@ def _decide(message: Message | Meeting, directory: TenantDirectory) -> Decision:
         return _not_synced(Rule.INTERNAL)
     excluded = exclusion_of(message, parties, directory)
     if excluded is not None:
-        return _not_synced(Rule.EXCLUDED, used_entry(excluded), parties=parties)
+        return _not_synced(Rule.EXCLUDED, used_entry(excluded), around=_around(parties, directory.settings))
     rule, modes, members = judge(message, parties, directory)
     if rule not in SYNCED:
-        return _not_synced(rule, parties=parties)
-    decision = _attributed(parties, rule, modes, members)
+        return _not_synced(rule, around=_around(parties, directory.settings))
+    decision = _attributed(parties, rule, modes, members, _around(parties, directory.settings))
     if isinstance(message, Meeting):
         declined = declined_by(message, members, directory.facts_at(message.at_ms))
         return replace(decision, declined=declined)
@@ -111,24 +114,30 @@ def _kept_out(meeting: Meeting, settings: TenantSettings) -> str:
     return Rule.PRIVATE_MEETING if meeting.private and settings.private_meetings == "skip" else ""
 
 
-def _not_synced(rule: str, *entries: dict[str, str], parties: Parties | None = None) -> Decision:
-    near, strangers = ((), ()) if parties is None else _near_and_strangers(parties)
+def _not_synced(rule: str, *entries: dict[str, str], around: _Around = ((), ())) -> Decision:
     return Decision(
         synced=False,
         rule=rule,
-        near=near,
-        strangers=strangers,
+        near=around[0],
+        strangers=around[1],
         reason={"rule": rule, "entries": list(entries)},
     )
 
 
-def _near_and_strangers(parties: Parties) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """See `Decision`. Most people of most mail are strangers, which costs them one comparison."""
+def _around(parties: Parties, settings: TenantSettings) -> _Around:
+    """`Decision.near` and `strangers`. Most people of most mail are unknown, which costs them one comparison."""
     outside = parties.outside
     strangers = [address for address, facts in outside.items() if facts is STRANGER]
+    known = len(outside) - len(strangers)
+    if known and settings.match_by == "address":
+        strangers += [address for address, facts in outside.items() if _in_domain_only(facts)]
     strangers.sort()
-    near = _near(outside.values()) if len(strangers) < len(outside) else ()
-    return near, tuple(strangers[:_MOST_STRANGERS])
+    return _near(outside.values()) if known else (), tuple(strangers[:_MOST_STRANGERS])
+
+
+def _in_domain_only(facts: Facts) -> bool:
+    """Somebody in a customer's domain who is no contact: where domains do not count, nobody either."""
+    return bool(facts.customer.candidates) and not facts.contact.candidates and facts.excluded is None
 
 
 def _near(people: Iterable[Facts]) -> tuple[str, ...]:
@@ -218,7 +227,7 @@ def judge(
     return best, modes, members | parties.named if modes else members
 
 
-def _attributed(parties: Parties, rule: str, modes: set[str], members: set[str]) -> Decision:
+def _attributed(parties: Parties, rule: str, modes: set[str], members: set[str], around: _Around) -> Decision:
     """Whom a synced item counts for."""
     by_address, by_domain = "address" in modes, "domain" in modes
     contacts: set[str] = set()
@@ -247,7 +256,6 @@ def _attributed(parties: Parties, rule: str, modes: set[str], members: set[str])
     reason: dict[str, object] = {"rule": rule, "entries": entries}
     if several:
         reason["candidates"] = _candidates(parties, by_domain=by_domain)
-    near, strangers = _near_and_strangers(parties)
     return Decision(
         synced=True,
         rule=rule,
@@ -258,8 +266,8 @@ def _attributed(parties: Parties, rule: str, modes: set[str], members: set[str])
         author_customers=tuple(sorted(author_customers)),
         author_contacts=tuple(sorted(author.contact.ids)),
         ambiguous=ambiguous,
-        near=near,
-        strangers=strangers,
+        near=around[0],
+        strangers=around[1],
         reason=reason,
     )
 

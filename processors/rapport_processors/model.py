@@ -93,7 +93,7 @@ class Decision:
         declined: those of them who declined a meeting.
         near: customers of every contact and domain that an external participant may be, whether it decided or not, and
             whether the directory has that customer or not; empty text for a contact without one.
-        strangers: external participants of whom the directory knows nothing, the first few by address.
+        strangers: external participants who match nothing by the tenant's `match_by`, the first few by address.
         reason: JSON-ready explanation: entries used, losing candidates, what would turn it.
     """
 

@@ -202,7 +202,8 @@ class NaiveMatching:
             customers = self.by_domain(address, message.at_ms)
             outcome.near |= {record["customer"] for record, _ in contacts}
             outcome.near |= {record["id"] for record, _ in customers}
-            if not contacts and not customers and not self.is_excluded(message, [address], []):
+            known = contacts or (customers if self.setting("match_by", "address") == "domain" else [])
+            if not known and not self.is_excluded(message, [address], []):
                 outcome.strangers.append(address)
 
     def matches(self, address: str, mode: str, when: int | None) -> list[Found]:

@@ -198,6 +198,11 @@ class TestNearAndStrangers:
         decision = decide(said, company(excluded("ex@web.example"), match_by="domain"))
         assert decision.strangers == ("b@web.example", "q@web.example")
 
+    @pytest.mark.parametrize(("mode", "strangers"), [("address", ("new@kund.se",)), ("domain", ())])
+    def test_in_a_customers_domain_is_who_matches_by_it(self, mode: str, strangers: tuple[str, ...]) -> None:
+        decision = decide(mail("anna@acme.com", ["new@kund.se"]), company(match_by=mode))
+        assert decision.strangers == strangers
+
     def test_a_synced_item_has_them_too(self) -> None:
         decision = decide(mail("anna@acme.com", ["x@kund.se", "q@web.example"]), company())
         assert (decision.synced, decision.strangers) == (True, ("q@web.example",))

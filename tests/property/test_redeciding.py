@@ -22,8 +22,9 @@ from meeting_pages import publish as publish_events
 from memory_pipeline import TENANT, MemoryPipeline, mail
 from naive_meetings import Meeting, NaiveMeetings, Said
 from naive_threads import NaiveMail
-from rapport_processors import deciding, sweeps
+from rapport_processors import sweeps
 from rapport_processors.bundles import Bundles
+from rapport_processors.matching import decide
 from rapport_processors.state import space
 from rapport_processors.sweeps import INDEX
 from rapport_schemas.records import DirectoryEntry
@@ -371,13 +372,12 @@ class Counting:
             key = record["kind"], record["id"]
             self.records[key] = with_former(self.records.get(key), record)
             self.pipeline.publish_entries([self.records[key]])
-        real = deciding.decide
 
         def counted(said: Any, directory: Any) -> Any:
             self.decided[int(said.identity.partition("@")[0])] += 1
-            return real(said, directory)
+            return decide(said, directory)
 
-        with mock.patch.object(deciding, "decide", counted):
+        with mock.patch("rapport_processors.deciding.decide", counted):
             self.pipeline.run()
         return set(self.decided)
 

@@ -219,7 +219,7 @@ class ChangingDirectory:
     def _gone(self, key: Key) -> DirectoryEntry:
         """A deletion says what it was by its key, and whom it named."""
         old = self.records[key]
-        named = {name: old[name] for name in ("customer", "member", "contact")}  # type: ignore[literal-required]
+        named = {name: old[name] for name in ("customer", "member", "contact")}
         return entry(*key, deleted=True, **named)
 
     def _deletion(self) -> DirectoryEntry:
@@ -240,7 +240,7 @@ class ChangingDirectory:
             (record, field, index)
             for record in self.now()
             for field in ("addresses", "domains")
-            for index, one in enumerate(record[field])  # type: ignore[literal-required]
+            for index, one in enumerate(record[field])
             if one["ended_at"] is None
         ]
         if not open_:

@@ -43,16 +43,13 @@ class _Changes:
         if kind not in _HELD_BY_ITEMS:
             self.whole |= kind not in {"tenant", "connection"}
             return
-        terms = [*value_terms(hash_key, entry), *entry["former"]]
-        self.terms.update(dict.fromkeys(terms))
+        self.terms.update(dict.fromkeys((*value_terms(hash_key, entry), *entry["former"])))
         if kind == "member":
             self.terms[member_term(hash_key, entry["id"])] = None
         elif kind == "customer":
             self.customers[entry["id"]] = None
         elif entry["member"] and entry["contact"]:
             self.contacts[entry["contact"]] = None
-        elif entry["deleted"] and not terms:
-            self.whole = True  # an earlier program deleted it, and did not say what it had
 
     def notices(self, tenant: str, offset: int) -> Iterator[DirectoryNotice]:
         """As many as it takes to name everything."""

@@ -42,9 +42,10 @@ def test_what_it_had_once_is_affected_as_well() -> None:
     assert not notice["whole"]
 
 
-def test_a_deletion_that_does_not_say_what_it_had_affects_everything() -> None:
+def test_who_never_had_an_address_affects_nothing() -> None:
     [notice] = notices(entry("contact", "p1", deleted=True))
-    assert notice["whole"]
+    assert notice["terms"] == []
+    assert not notice["whole"]
 
 
 def test_a_customer_affects_its_domains_and_its_contacts() -> None:

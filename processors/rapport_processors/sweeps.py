@@ -58,6 +58,7 @@ class Sweep:
         self._terms, self._number = group(_SPACE, b"t", digest), group(_SPACE, b"n", digest)
         self._handled: int | None = None
         self._is_left = False
+        self._is_empty: bool | None = None
         self.finished_everything = False
 
     def add(self, term: bytes) -> None:
@@ -71,7 +72,12 @@ class Sweep:
 
     def _has_items(self, term: bytes) -> bool:
         """Items that came in this very batch are decided at its end, with the directory as it is now."""
-        return next(self._state.confirmed_keys(self._space + INDEX + term), None) is not None
+        if self._is_empty is None:  # a first load names a million terms
+            self._is_empty = next(self._state.confirmed_keys(self._space + COPIES), None) is None
+        return (
+            not self._is_empty
+            and next(self._state.confirmed_keys(self._space + INDEX + term), None) is not None
+        )
 
     def is_due(self, tick: bytes) -> bool:
         """Whether this tick is the one under way. A crash may double a tick: each further one would double what it sends."""

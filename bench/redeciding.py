@@ -1,6 +1,6 @@
 """From a change of the directory to the visible number, for few and for many affected items among a million.
 
-    .venv/bin/python bench/redeciding.py [--items N] [--contacts N]
+    .venv/bin/python bench/redeciding.py [--items N] [--contacts N] [--no-switch]
 
 Reads generated mail once, then makes one address after the other a contact's and takes it away again, switches `match_by`
 and switches it back; nothing is read again. Meanwhile a mail of another tenant comes every second. At last a tenant with a
@@ -160,6 +160,8 @@ class Bench:
             known = directory(TENANT, {}, {group: f"x@{group}.example"})
             yield Change(f"an address of {size:,}", size, known, group, size)
             yield Change("  taken away", size, plain, group, 0)
+        if not self.options.switch:
+            return
         domain = directory(TENANT, {"match_by": "domain"}, {})
         yield Change("match_by: domain", self.options.items, domain, WHOLE, with_domain)
         yield Change("  and back", self.options.items, plain, WHOLE, len(others))
@@ -294,6 +296,8 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--items", type=int, default=MILLION, help="mails that are read")
     parser.add_argument("--contacts", type=int, default=MILLION, help="contacts of the large tenant")
+    switch = argparse.BooleanOptionalAction
+    parser.add_argument("--switch", action=switch, default=True, help="match_by, which concerns all of them")
     return parser.parse_args()
 
 

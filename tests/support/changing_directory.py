@@ -13,8 +13,9 @@ from typing import Any, Final, TypeVar
 from directory_entries import NOON, RECORDED, at, chosen, connection, entry, excluded, tenant
 from memory_keys import MemoryKeyRing
 from memory_pipeline import TENANT
+from rapport.directory import merge
+from rapport.directory.records import key_of
 from rapport_processors.directory_settings import OVERRIDABLE
-from rapport_processors.terms import value_terms
 from rapport_schemas.records import DirectoryEntry, Entry
 
 T = TypeVar("T")
@@ -71,9 +72,9 @@ HASH_KEY: Final = MemoryKeyRing().tenant_keys(TENANT).hash
 def with_former(
     old: DirectoryEntry | None, new: DirectoryEntry, hash_key: bytes = HASH_KEY
 ) -> DirectoryEntry:
-    """The record as it stands in the topic behind the one before it."""
-    before = {*old["former"], *value_terms(hash_key, old)} if old else set()
-    return {**new, "former": sorted(before - {*value_terms(hash_key, new)})}
+    """The record as commands publish it behind the one before it."""
+    [published] = merge.with_former([new], {key_of(old): old} if old else {}, hash_key)
+    return published
 
 
 class ChangingDirectory:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from naive_pipeline import Book, Fact, NaivePipeline, decide
+from naive_pipeline import Book, Fact, NaivePipeline, decide, numbers
 
 Row = dict[str, Any]
 
@@ -33,7 +33,7 @@ class ArchiveOracle(NaivePipeline):
             for who in getattr(fact, f"{by}s"):
                 rows[who].append(fact)
         found = {who: _row(facts, by, who, since, answered) for who, facts in rows.items()}
-        return {"": _numbers([f for f in known if (f.at or 0) >= since], by, ""), **found}
+        return {"": numbers([f for f in known if (f.at or 0) >= since], None, None), **found}
 
 
 def _first_of_team(known: list[Fact]) -> dict[str, int]:
@@ -53,23 +53,9 @@ def _row(facts: list[Fact], by: str, who: str, since: float, answered: dict[str,
         if fact.at > answered.get(fact.thread, fact.at)
     ]
     return {
-        **_numbers([f for f in facts if (f.at or 0) >= since], by, who),
+        **numbers([f for f in facts if (f.at or 0) >= since], by, who),
         "last_interaction": _iso(max((f.at for f in facts if f.at is not None), default=None)),
         "last_email_reply": _iso(max(replies, default=None)),
-    }
-
-
-def _numbers(window: list[Fact], by: str, who: str) -> Row:
-    """Of one row; of the total when `who` is empty."""
-    sent = sum(
-        who in f.author["member"] if by == "member" and who else bool(f.author["member"]) for f in window
-    )
-    return {
-        "emails": len(window),
-        "sent": sent,
-        "received": len(window) - sent,
-        "meetings": 0,
-        "conversations": len({f.thread for f in window}),
     }
 
 

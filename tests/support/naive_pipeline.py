@@ -160,7 +160,7 @@ class NaivePipeline:
             self._row(by, s, [f for f in known if s["id"] in getattr(f, f"{by}s")], known, since)
             for s in subjects
         ]
-        return {"total": _numbers(window, None, None), "rows": rows}
+        return {"total": numbers(window, None, None), "rows": rows}
 
     def _row(
         self, by: str, subject: dict[str, Any], mine: list[Fact], known: list[Fact], since: float
@@ -175,7 +175,7 @@ class NaivePipeline:
         return {
             "id": key,
             "name": subject["name"],
-            **_numbers([f for f in mine if f.at is not None and f.at >= since], by, key),
+            **numbers([f for f in mine if f.at is not None and f.at >= since], by, key),
             "last_interaction": _iso(max(times, default=None)),
             "last_email_reply": _iso(max(replies, default=None)),
         }
@@ -185,7 +185,8 @@ def _answers(fact: Fact, known: list[Fact]) -> bool:
     return any(f.thread == fact.thread and f.author["member"] and (f.at or 0) < (fact.at or 0) for f in known)
 
 
-def _numbers(window: list[Fact], by: str | None, key: str | None) -> dict[str, int]:
+def numbers(window: list[Fact], by: str | None, key: str | None) -> dict[str, int]:
+    """A row's numbers; of the total when `by` and `key` are None."""
     sent = sum(key in f.author["member"] if by == "member" else bool(f.author["member"]) for f in window)
     return {
         "emails": len(window),

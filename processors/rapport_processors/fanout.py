@@ -12,7 +12,7 @@ from rapport_core.keys import KeyRing
 from rapport_processors.bundles import Bundles
 from rapport_processors.outbox import OutRecord
 from rapport_processors.records import InRecord, dead_letter
-from rapport_processors.terms import member_term, value_terms
+from rapport_processors.terms import value_terms
 from rapport_schemas.records import DirectoryEntry, DirectoryNotice, Mark
 from rapport_schemas.topics import PARTITIONS, Lane
 from rapport_schemas.wire import Wire
@@ -44,9 +44,7 @@ class _Changes:
             self.whole |= kind not in {"tenant", "connection"}
             return
         self.terms.update(dict.fromkeys((*value_terms(hash_key, entry), *entry["former"])))
-        if kind == "member":
-            self.terms[member_term(hash_key, entry["id"])] = None
-        elif kind == "customer":
+        if kind == "customer":
             self.customers[entry["id"]] = None
         elif entry["member"] and entry["contact"]:
             self.contacts[entry["contact"]] = None

@@ -17,6 +17,7 @@ from rapport_core.clock import Clock, to_ms
 from rapport_core.errors import InvariantError, UnavailableError
 from rapport_core.keys import KeyRing
 from rapport_producers.pages import PAGE_BYTES
+from rapport_schemas.delivery import refusal
 from rapport_schemas.records import Change, Page
 from rapport_schemas.sealing import seal
 from rapport_schemas.topics import Topic, composite_key
@@ -188,8 +189,8 @@ class Publisher(Generic[Token]):
         self._turn(self._patience, 0)
 
     def _accepted(self, topic: str, key: bytes, data: bytes, sent: _Sent[Token]) -> bool:
-        def delivered(error: Any, _message: Any) -> None:
-            self._delivered(sent, error)
+        def delivered(error: Any, message: Any) -> None:
+            self._delivered(sent, refusal(error, message))
 
         try:
             self._producer.produce(topic, value=data, key=key, on_delivery=delivered)
@@ -199,10 +200,10 @@ class Publisher(Generic[Token]):
             raise _refused(str(error)) from error
         return True
 
-    def _delivered(self, sent: _Sent[Token], error: Any) -> None:
+    def _delivered(self, sent: _Sent[Token], refused: str | None) -> None:
         self._moved_at = time.monotonic()
-        if error is not None:
-            self._failure = self._failure or str(error)
+        if refused is not None:
+            self._failure = self._failure or refused
             return
         sent.confirmed = True
 

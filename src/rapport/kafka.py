@@ -10,7 +10,7 @@ from typing import Any
 import stamina
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 from rapport.local.kafka import BATCH_OVERHEAD_BYTES
@@ -77,7 +77,10 @@ def is_reachable(bootstrap: str, seconds: float = 2.0) -> bool:
 
 
 def ensure_topics(endpoints: Endpoints, topics: Iterable[Topic] = CATALOGUE) -> None:
-    """Creates the topics that are missing and returns when they can be used. Safe to repeat and to run twice at once.
+    """Creates the topics that are missing and returns when all can be written to. Safe to repeat and to run twice at once.
+
+    A topic is named to clients before its partitions have leaders, and so is every topic of a broker that just came back.
+    What a new producer sends meanwhile could be lost (rapport_schemas.delivery), so that is waited for here.
 
     Raises:
         ConfigError: a topic exists with another number of partitions.
@@ -94,6 +97,25 @@ def ensure_topics(endpoints: Endpoints, topics: Iterable[Topic] = CATALOGUE) -> 
         time.sleep(0.05)
         present = partition_counts(client, endpoints.kafka)
     _check_partitions(wanted, present)
+    while not _all_lead(client, wanted.values()):
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"Kafka at {endpoints.kafka} finds no leaders for its topics; try again")
+        time.sleep(0.05)
+
+
+def _all_lead(client: AdminClient, topics: Iterable[Topic]) -> bool:
+    """Whether every partition is served by its leader."""
+    asked = {
+        TopicPartition(topic.name, number): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        for topic in topics
+        for number in range(topic.partitions)
+    }
+    try:
+        for found in client.list_offsets(asked, request_timeout=_ADMIN_SECONDS).values():
+            found.result(_ADMIN_SECONDS)
+    except (KafkaException, TimeoutError):
+        return False
+    return True
 
 
 def partition_counts(client: AdminClient, bootstrap: str) -> dict[str, int]:

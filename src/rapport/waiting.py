@@ -13,6 +13,7 @@ from rapport.kafka import wire as new_wire
 from rapport.settings import Endpoints, Settings, endpoints
 from rapport_core.clock import SystemClock, to_ms
 from rapport_core.errors import UnavailableError
+from rapport_schemas.delivery import refusal
 from rapport_schemas.records import Mark
 from rapport_schemas.topics import DIRECTORY, ITEMS, PARTITIONS, RAW_TOPICS, THREAD_ALIAS, composite_key
 from rapport_schemas.wire import blank
@@ -63,7 +64,7 @@ def _write_marks(where: Endpoints, tenant: str, mark_id: str) -> None:
     confirmed: list[Message] = []
 
     def confirm(error: KafkaError | None, message: Message) -> None:
-        if error is None:
+        if refusal(error, message) is None:
             confirmed.append(message)
 
     for topic in RAW_TOPICS:

@@ -10,14 +10,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, TopicPartition
 
 from local_stack import RAPPORT, RunningStack, bare_environment, stack, start_stack, wait_until, why_no_kafka
 from rapport.kafka import consumer, ensure_topics, flush, producer
 from rapport.local.ports import free_port
+from rapport.settings import Settings, endpoints
 from rapport_core.errors import ConfigError
 from rapport_schemas.topics import CATALOGUE, DIRECTORY, MAX_MESSAGE_BYTES, Topic
 
@@ -57,6 +59,17 @@ def test_parts_start_in_order(running: RunningStack) -> None:
     assert started[:2] == ["clickhouse", "sink"]
     assert sorted(started[2:4]) == ["worker-0", "worker-1"]
     assert started[4] == "dashboard"
+
+
+def test_new_topics_can_be_written_to_at_once(kafka: str, tmp_path: Path) -> None:
+    """Every partition has its leader: what a producer sent before that could be lost and called delivered."""
+    where = endpoints(Settings(home=tmp_path, kafka=kafka, clickhouse="http://nobody:needs@127.0.0.1:1/this"))
+    new = [Topic(f"test.new.{uuid4().hex}.{number}", "page", "key") for number in range(20)]
+    ensure_topics(where, new)
+    reader = consumer(where, "test-new")
+    places = [TopicPartition(topic.name, number) for topic in new for number in range(topic.partitions)]
+    assert {reader.get_watermark_offsets(place, timeout=20) for place in places} == {(0, 0)}
+    reader.close()
 
 
 def test_topics_are_there_and_hold_the_largest_record(running: RunningStack) -> None:

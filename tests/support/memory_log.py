@@ -65,6 +65,17 @@ class MemoryLog:
         return [change["provider_id"] for change in self.changes()]
 
 
+class Placed:
+    """A delivery report."""
+
+    def __init__(self, offset: int | None) -> None:
+        self._offset = offset
+
+    def offset(self) -> int | None:
+        """Where the record stands; None when the broker does not say."""
+        return self._offset
+
+
 class MemoryProducer:
     """Confirms on `poll`, at most `batch` records each.
 
@@ -75,6 +86,7 @@ class MemoryProducer:
         log: where confirmed records go.
         crash_after: the call (produce or poll) that ends the process; what is not in the log then is lost.
         refuse: the error that every record of this topic meets.
+        forget: the topic whose records are called delivered and are in no log.
         dead: confirms nothing any more.
         lag: records that stay unconfirmed until somebody waits for them.
         full: how many produce calls meet a full queue first.
@@ -87,6 +99,7 @@ class MemoryProducer:
         *,
         crash_after: int | None = None,
         refuse: str = "",
+        forget: str = "",
         dead: bool = False,
         batch: int = 3,
         lag: int = 0,
@@ -96,6 +109,7 @@ class MemoryProducer:
         self._log = log
         self._left = crash_after
         self._refuse = refuse
+        self._forget = forget
         self._dead = dead
         self._batch = batch
         self._lag = lag
@@ -133,8 +147,12 @@ class MemoryProducer:
             if self._refuse == topic:
                 confirm("Broker: refused", None)
                 continue
+            if self._forget == topic:
+                confirm(None, Placed(None))
+                continue
+            offset = len(self._log.records)
             self._log.records.append((topic, key, value))
-            confirm(None, None)
+            confirm(None, Placed(offset))
         return 0
 
     def __len__(self) -> int:

@@ -19,7 +19,15 @@ from typing import Any, Final
 from uuid import uuid4
 
 import psutil
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from pydantic import SecretStr
 
 from local_stack import bare_environment, kafka_broker
@@ -30,6 +38,7 @@ from rapport.store import open_store
 from rapport_core.ids import keyed_hash
 from rapport_core.keys import KeyRing
 from rapport_processors.edge.leaving import BROKEN
+from rapport_schemas.delivery import refusal
 from rapport_schemas.records import DirectoryEntry, Item, ItemBody, Mark, Page, ThreadAlias
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import (
@@ -269,6 +278,8 @@ class WorkerLab:
     producer: Producer
     workers: list[RealWorker] = field(default_factory=list)
     supervises: bool = False
+    refused: list[str] = field(default_factory=list)
+    """What the broker did not take: a record that is lost here would look like one that the workers lost."""
     _wire: Wire = field(default_factory=Wire)
 
     def tell(self, entries: Sequence[DirectoryEntry]) -> None:
@@ -279,20 +290,32 @@ class WorkerLab:
         """Appends pages in this order; returns when the broker has them all."""
         for page in pages:
             self._produce(MAIL_RAW[page.lane], page.connection, self._page(page))
-        flush(self.producer)
+        self._flush()
 
     def _produce(self, topic: Topic, connection: str, value: bytes) -> None:
         partition = keyed_hash(b"a partition of the tests", connection)[0] % self.partitions
         while True:
             try:
                 self.producer.produce(
-                    topic.name, value, composite_key(TENANT, connection), partition=partition
+                    topic.name,
+                    value,
+                    composite_key(TENANT, connection),
+                    partition=partition,
+                    on_delivery=self._delivered,
                 )
             except BufferError:
                 self.producer.poll(0.1)
             else:
                 self.producer.poll(0)
                 return
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if (refused := refusal(error, message)) is not None:
+            self.refused.append(refused)
+
+    def _flush(self) -> None:
+        flush(self.producer)
+        assert not self.refused, f"the broker did not take what the test published: {self.refused}"
 
     def _page(self, page: MailPage) -> bytes:
         key_id = self.keys.new_page_key(TENANT, page.connection)
@@ -323,10 +346,10 @@ class WorkerLab:
         page = self._wire.encode("page", {**blank("page"), **said, "type": "mark"})
         for topic in RAW_TOPICS:
             for partition in range(self.partitions):
-                self.producer.produce(topic.name, page, b"mark", partition)
+                self.producer.produce(topic.name, page, b"mark", partition, on_delivery=self._delivered)
         entry = self._wire.encode("directory_entry", {**blank("directory_entry"), **said, "kind": "mark"})
-        self.producer.produce(DIRECTORY.name, entry, b"mark", 0)
-        flush(self.producer)
+        self.producer.produce(DIRECTORY.name, entry, b"mark", 0, on_delivery=self._delivered)
+        self._flush()
         return mark_id
 
     def start(self) -> RealWorker:

@@ -18,6 +18,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from rapport_core.errors import InvariantError, PoisonError, RapportError, UnavailableError
 from rapport_processors.outbox import OutRecord
+from rapport_schemas.delivery import NOWHERE, is_placed
 from rapport_schemas.topics import MAX_MESSAGE_BYTES
 
 _POLL_S = 0.2
@@ -205,6 +206,8 @@ class _Batch:
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self.fail(error, message.topic() or "")
+        elif not is_placed(message):
+            self._failure = self._failure or UnconfirmedError(f"{NOWHERE}: it is published again")
         self._reported += 1
         if self._reported == self._handed:
             self._settled()
@@ -246,7 +249,7 @@ class _PlacedBatch(_Batch):
         return partial(self._placed, index)
 
     def _placed(self, index: int, error: KafkaError | None, message: Message) -> None:
-        if error is None:
+        if error is None and is_placed(message):
             self.offsets[index] = message.offset() or 0
         self._last = message
         self._delivered(error, message)
@@ -254,8 +257,7 @@ class _PlacedBatch(_Batch):
     def raise_failure(self) -> None:
         super().raise_failure()
         if min(self.offsets) < 0:
-            # Confirmed as a duplicate of a record whose place the broker has forgotten, or never handed over.
-            raise UnconfirmedError("the broker did not say where it put a record: publish again")
+            raise UnconfirmedError(f"{NOWHERE}: it is published again")  # one was never handed over
 
     def place(self) -> Placed:
         """Where its one record stands."""

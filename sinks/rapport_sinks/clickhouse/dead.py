@@ -8,6 +8,7 @@ import structlog
 from confluent_kafka import KafkaError, Message, Producer
 
 from rapport_core.errors import UnavailableError
+from rapport_schemas.delivery import refusal
 from rapport_schemas.records import DeadLetter
 from rapport_schemas.topics import DEAD
 from rapport_schemas.wire import Wire
@@ -27,11 +28,11 @@ class DeadLetters:
         """Return when the broker has all of them. Raises UnavailableError when it does not."""
         if not letters:
             return
-        failed: list[KafkaError] = []
+        failed: list[str] = []
 
-        def confirmed(error: KafkaError | None, _message: Message) -> None:
-            if error is not None:
-                failed.append(error)
+        def confirmed(error: KafkaError | None, message: Message) -> None:
+            if (refused := refusal(error, message)) is not None:
+                failed.append(refused)
 
         for letter in letters:
             value = self._wire.encode(DEAD.schema, letter)

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from rapport.directory.records import kafka_key
 from rapport.kafka import flush
 from rapport_core.errors import UnavailableError
+from rapport_schemas.delivery import refusal
 from rapport_schemas.records import DirectoryEntry
 from rapport_schemas.topics import DIRECTORY
 from rapport_schemas.wire import Wire
@@ -22,11 +23,12 @@ class _Confirmations:
 
     def __init__(self) -> None:
         self.last_offset = -1
-        self.refused: KafkaError | None = None
+        self.refused: str | None = None
 
     def __call__(self, error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            self.refused = error
+        refused = refusal(error, message)
+        if refused is not None:
+            self.refused = refused
         else:
             self.last_offset = max(self.last_offset, message.offset() or 0)
 
@@ -50,9 +52,7 @@ def publish(
                 progress(number, len(records))
     flush(producer)
     if confirmed.refused is not None:
-        raise UnavailableError(
-            f"Kafka refused directory records ({confirmed.refused.str()}); load the file again"
-        )
+        raise UnavailableError(f"Kafka refused directory records ({confirmed.refused}); load the file again")
     return confirmed.last_offset
 
 

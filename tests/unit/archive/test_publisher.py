@@ -130,3 +130,17 @@ def test_a_refused_record_stops_everything_after_it() -> None:
     with pytest.raises(UnavailableError, match="Broker: refused"):
         publish_all()
     assert pages.confirmed is None
+
+
+def test_a_record_that_the_broker_put_nowhere_stops_everything_after_it() -> None:
+    """Success without an offset: the record was overtaken in a partition that was just created, and is in no log."""
+    log = MemoryLog()
+    pages = publisher(MemoryProducer(log, forget=MAIL_RAW[Lane.LIVE].name), log)
+
+    def publish() -> None:
+        pages.page("s", [change(10)], 1, 1)
+        pages.drain()
+
+    with pytest.raises(UnavailableError, match="did not say where"):
+        publish()
+    assert pages.confirmed is None

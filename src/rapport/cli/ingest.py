@@ -31,7 +31,7 @@ from rapport_producers.calendar_archive import connector as calendars
 from rapport_producers.calendar_archive.series import Window
 from rapport_producers.calendar_archive.sources import CalendarArchive
 from rapport_producers.ledger import Ledger, fold
-from rapport_producers.publisher import Owner
+from rapport_producers.records import Owner
 from rapport_producers.session import Link
 from rapport_schemas.records import DirectoryEntry
 from rapport_schemas.topics import CONNECTIONS, CURSORS, DIRECTORY, composite_key

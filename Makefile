@@ -6,8 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Tests that start no services run beside each other, a file at a time.
 PARALLEL := -n logical --dist loadfile
-# Those that do mostly wait for their services: two files at a time, each with services of its own. Whoever looks at a
-# whole instance, with a browser or a clock, has the machine for himself.
+# Those that do mostly wait for their services: two files at a time, each with services of its own, the long ones first. Whoever
+# looks at a whole instance with a browser, a clock or a killer has the machine for himself.
 BESIDE := -n 2 --dist loadfile
 
 .PHONY: help setup demo test fast check format soak bench lock clean browser
@@ -31,8 +31,8 @@ demo: setup ## Run Rapport on a generated company, check every number, and open 
 
 test: setup check browser ## Run all tests (what CI runs)
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not soak and not stack"
-	@$(BIN)/python -m pytest $(BESIDE) -m "stack and not soak" --ignore tests/e2e
-	@$(BIN)/python -m pytest -m "stack and not soak" tests/e2e
+	@$(BIN)/python -m pytest $(BESIDE) -m "stack and not soak and not alone" tests/e2e tests
+	@$(BIN)/python -m pytest -m "alone and not soak"
 
 fast: $(READY) ## Run the tests that need no services
 	@$(BIN)/python -m pytest $(PARALLEL) tests/unit tests/property tests/golden tests/contract -m "not soak and not stack"

@@ -25,6 +25,7 @@ Run = Callable[..., Any]
 CHROMIUM: Final = shutil.which("chromium")
 pytestmark = [
     pytest.mark.stack,
+    pytest.mark.alone,
     pytest.mark.timeout(300),
     pytest.mark.skipif(
         CHROMIUM is None, reason="no chromium on the PATH: the pages are not tried in a browser"

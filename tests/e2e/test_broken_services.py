@@ -25,7 +25,7 @@ from rapport_producers.publisher import Publisher
 from rapport_schemas.topics import MAIL_RAW, Lane
 from spoken import Spoken
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.stack, pytest.mark.alone, pytest.mark.timeout(300)]
 OWNER = ("--tenant", TENANT, "--member", "m1")
 ENOUGH_PAGES = 200
 """So many mails of 20 KB headers are nine pages."""

@@ -20,7 +20,7 @@ from rapport.demo.steps import compare_conversations, compare_numbers
 from rapport.local.ready import ready_pid
 from rapport.waiting import wait_for_visible
 
-pytestmark = [pytest.mark.stack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.stack, pytest.mark.alone, pytest.mark.timeout(900)]
 ROUNDS = 20
 VICTIMS = ("worker-0", "sink", "kafka", "clickhouse", "worker-1", "dashboard", "ingest")
 SIZE = CompanySize(members=len(VICTIMS), customers=20, contacts=80, copies=6_000)

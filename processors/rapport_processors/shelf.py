@@ -16,7 +16,7 @@ from rapport_processors.bundles import Bundles
 from rapport_processors.copies import Content, PageContext, content_of, digest_of, key_of, series_of
 from rapport_processors.listings import Listings
 from rapport_processors.purges import Purged
-from rapport_processors.state import StateBatch, group
+from rapport_processors.state import StateBatch, group, note_erasure
 from rapport_schemas.records import Change, Copy, Holding, Origin, PageBody
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import composite_key
@@ -284,6 +284,7 @@ class Shelf:
         # It stands before the rows it deletes: where a crash lets only the first changes through, no revision is lost.
         self._purged = Purged(self._fetch, self._purged.revision)
         purges.write(self._state, self._purges, self._purged)
+        note_erasure(self._state)
         for row, stored in self._state.rows(self._rows).items():
             holding: Holding = decode_body("holding", stored)
             if self._purged.concerns(holding):

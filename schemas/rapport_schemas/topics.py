@@ -29,8 +29,8 @@ class Topic:
 
 
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-_TRIMMED = {**_FOREVER, "segment.bytes": str(64 * 1024 * 1024)}
-"""Its beginning is deleted by workers; the broker gives the room back segment by segment."""
+_TRIMMED = {**_FOREVER, "segment.bytes": str(64 * 1024 * 1024), "segment.ms": str(_HOUR_MS)}
+"""Its beginning is deleted by workers; the broker gives the room back segment by segment, and of no segment that may still grow."""
 _COMPACT = {
     "cleanup.policy": "compact",
     "segment.ms": str(_HOUR_MS),

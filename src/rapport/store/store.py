@@ -10,9 +10,12 @@ from rapport.store.database import Database
 from rapport.store.keyring import StoreKeyRing
 from rapport.store.leases import Leases
 from rapport.store.schema import counters
+from rapport.store.sealer import LocalKey, Sealer
 from rapport.store.sessions import Sessions
+from rapport.store.sign_ins import SignIns
 from rapport.store.throttle import LoginThrottle
 from rapport.store.users import Users
+from rapport.store.vault import Vault
 from rapport_core.clock import Clock, SystemClock
 from rapport_core.errors import InvariantError
 
@@ -32,17 +35,22 @@ class Store:
         throttle: slows down guessing of passwords.
         audit: who did what.
         leases: who may change something now.
+        vault: what connections sign in with.
+        sign_ins: sign-ins at providers that are under way.
     """
 
     def __init__(self, url: str | Database, master_key: bytes, *, clock: Clock | None = None) -> None:
         clock = clock or SystemClock()
         self._database = url if isinstance(url, Database) else Database(url)
-        self.keys = StoreKeyRing(self._database, master_key, clock)
+        sealer = Sealer(LocalKey(master_key))
+        self.keys = StoreKeyRing(self._database, sealer, clock)
         self.users = Users(self._database, clock)
         self.sessions = Sessions(self._database, clock)
         self.throttle = LoginThrottle(self._database, clock)
         self.audit = Audit(self._database, clock)
         self.leases = Leases(self._database, clock)
+        self.vault = Vault(self._database, sealer, clock)
+        self.sign_ins = SignIns(self._database, sealer, clock)
 
     def destroy_page_key(self, key_id: str) -> None:
         """Makes every page of the key unreadable for good: here at once, in other processes within three seconds."""

@@ -13,6 +13,7 @@ from rapport.store.schema import counters
 from rapport.store.sealer import LocalKey, Sealer
 from rapport.store.sessions import Sessions
 from rapport.store.sign_ins import SignIns
+from rapport.store.subscriptions import Subscriptions
 from rapport.store.throttle import LoginThrottle
 from rapport.store.users import Users
 from rapport.store.vault import Vault
@@ -37,6 +38,7 @@ class Store:
         leases: who may change something now.
         vault: what connections sign in with.
         sign_ins: sign-ins at providers that are under way.
+        subscriptions: what providers were asked to tell of.
     """
 
     def __init__(self, url: str | Database, master_key: bytes, *, clock: Clock | None = None) -> None:
@@ -51,6 +53,7 @@ class Store:
         self.leases = Leases(self._database, clock)
         self.vault = Vault(self._database, sealer, clock)
         self.sign_ins = SignIns(self._database, sealer, clock)
+        self.subscriptions = Subscriptions(self._database, master_key, clock)
 
     def destroy_page_key(self, key_id: str) -> None:
         """Makes every page of the key unreadable for good: here at once, in other processes within three seconds."""

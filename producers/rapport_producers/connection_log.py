@@ -10,6 +10,7 @@ Everything is confirmed by the broker when a call returns.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ from rapport_schemas.topics import (
 
 EPOCH_BITS = 32
 """A fetch number is the epoch and, in these bits, a count of the epoch's requests."""
+
+COMMANDED = ("member", "state", "reason", "settings", "account", "access", "scopes")
+"""What people change of a record, by commands and pages, while a connection is owned."""
 
 _log = structlog.get_logger(__name__)
 
@@ -156,8 +160,16 @@ class ConnectionLog:
         listing: Listing | None,
     ) -> None:
         id_ = None if listing is None else listing.id
-        page = page_of(
-            self._desk.keys, self.owner, stream, changes, fetch=fetch, now_ms=self._now_ms(), listing=id_
+        # In a thread: it asks the store for the key, and half a megabyte is sealed in milliseconds others would wait.
+        page = await asyncio.to_thread(
+            page_of,
+            self._desk.keys,
+            self.owner,
+            stream,
+            changes,
+            fetch=fetch,
+            now_ms=self._now_ms(),
+            listing=id_,
         )
         await self._send(_TOPICS[domain][lane], self.owner.key, page)
 
@@ -194,7 +206,9 @@ class ConnectionLog:
         """Saves the stream's cursor; every page before it must have been published."""
         plain = json.dumps(position, separators=(",", ":")).encode()
         fetch = self.epoch << EPOCH_BITS | self._count
-        cursor = cursor_of(self._desk.keys, self.owner, stream, plain, fetch=fetch, now_ms=self._now_ms())
+        cursor = await asyncio.to_thread(
+            cursor_of, self._desk.keys, self.owner, stream, plain, fetch=fetch, now_ms=self._now_ms()
+        )
         await self._send(CURSORS, self._cursor_key(stream), cursor)
         self._positions[stream] = dict(position)
 
@@ -216,6 +230,11 @@ class ConnectionLog:
         record = cast("Connection", {**said, "epoch": self.epoch, "updated_at": self._now_ms()})
         await self._send(CONNECTIONS, self.owner.key, record)
         self.record = record
+
+    def learn(self, newest: Connection) -> None:
+        """Takes over what commands have written into the record since; how far reading went is ours to say."""
+        said = {name: newest[name] for name in COMMANDED}  # type: ignore[literal-required]
+        self.record = cast("Connection", {**self.record, **said})
 
     async def bury(self, origin: str, poison: PoisonError) -> None:
         """Writes down what could not be published; the same origin has the same id each time."""

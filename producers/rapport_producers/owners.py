@@ -39,8 +39,8 @@ class Ledgers(Protocol):
         ...
 
 
-NewRunner = Callable[[Owner, Callable[[], bool]], Runner | None]
-"""Makes the runner of a connection; gets whether it is still owned. None for one that nothing runs for, as archives."""
+NewRunner = Callable[[Owner, Ledger, Callable[[], bool]], Runner | None]
+"""Makes the runner of a connection; gets what the log knows of it, and whether it is still owned. None for one that nothing runs for, as archives."""
 
 
 class Owners:
@@ -97,7 +97,7 @@ class Owners:
             if record is None or name in self._runners or not self._owns(*name):
                 continue
             owner = Owner(*name, record["member"], record["provider"])
-            runner = self._new_runner(owner, lambda name=name: self._owns(*name))  # type: ignore[misc]
+            runner = self._new_runner(owner, ledger, lambda name=name: self._owns(*name))  # type: ignore[misc]
             if runner is not None:
                 self._runners[name] = runner
 

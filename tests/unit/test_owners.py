@@ -34,7 +34,7 @@ class World:
             if wanted(owner.tenant, owner.connection)
         }
 
-    def new(self, owner: Owner, is_ours: Callable[[], bool]) -> FakeRunner | None:
+    def new(self, owner: Owner, _: Ledger, is_ours: Callable[[], bool]) -> FakeRunner | None:
         assert is_ours()
         return FakeRunner(self, owner.connection) if owner.connection != "archive" else None
 

@@ -18,7 +18,7 @@ from rapport_core.clock import Clock, to_ms
 from rapport_core.errors import InvariantError, RapportError, UnavailableError
 from rapport_producers.connection_log import ConnectionLog, LostError
 from rapport_producers.graph.standing import standing_of
-from rapport_schemas.records import Wakeup
+from rapport_schemas.records import Connection, Wakeup
 
 _log = structlog.get_logger(__name__)
 _NOTE_SECONDS = 30.0
@@ -75,6 +75,7 @@ class GraphRunner:
 
     Args:
         open_log: opens the connection under a new epoch; may raise UnavailableError, and is tried again then.
+        newest: the connection's record as it stands in the log now; asked when somebody changed the connection.
         streams: makes what reads the mailbox, for an opened connection.
         push: makes what keeps subscriptions; None where nobody could be told.
         uniform: a random number from 0 to 1.
@@ -83,6 +84,7 @@ class GraphRunner:
     def __init__(
         self,
         open_log: Callable[[], Awaitable[ConnectionLog]],
+        newest: Callable[[], Awaitable[Connection | None]],
         streams: Callable[[ConnectionLog], list[Stream]],
         push: Callable[[ConnectionLog], Push] | None,
         *,
@@ -91,9 +93,11 @@ class GraphRunner:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         uniform: Callable[[], float] = random.random,
     ) -> None:
-        self._open_log, self._streams, self._new_push = open_log, streams, push
+        self._open_log, self._newest = open_log, newest
+        self._streams, self._new_push = streams, push
         self._clock, self._timing, self._sleep, self._uniform = clock, timing or Timing(), sleep, uniform
         self._live, self._push, self._history, self._sweeping = _Duty(), _Duty(), _Duty(), _Duty()
+        self._changed = asyncio.Event()
         self._lifecycle: list[tuple[str, str]] = []
         self._noted_at = 0
         self._needs_person = False
@@ -108,9 +112,9 @@ class GraphRunner:
             self._lifecycle.append((wakeup["subscription"], wakeup["detail"]))
             self._push.wake.set()
         if wakeup["kind"] == "changed":
-            for duty in (self._push, self._history, self._sweeping):
-                duty.wake.set()
-        self._live.wake.set()
+            self._changed.set()  # the other duties follow once it is known what changed
+        else:
+            self._live.wake.set()
 
     async def stop(self) -> None:
         """Ends it: when this returns nothing more is said of the connection."""
@@ -127,6 +131,24 @@ class GraphRunner:
             _log.info("connection_has_another_owner")
         except* InvariantError as broken:
             _log.error("connection_stopped", errors=[type(error).__name__ for error in broken.exceptions])
+
+    async def _follow(self, log: ConnectionLog) -> None:
+        """Learns what commands wrote, for ever; ends everything when the connection was disconnected."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                newest = await self._newest()
+            except UnavailableError:
+                await self._sleep(standing_of(UnavailableError(), 0).again_s)
+                self._changed.set()
+                continue
+            if newest is not None:
+                log.learn(newest)
+            if log.record["state"] == "disconnected":
+                raise LostError("the connection was disconnected")
+            for duty in (self._push, self._history, self._sweeping, self._live):
+                duty.wake.set()
 
     async def _opened(self) -> ConnectionLog:
         failures = 0
@@ -154,6 +176,7 @@ class GraphRunner:
             await log.announce(last_sweep=self._now_ms())
 
         found = [
+            self._follow(log),
             self._repeat(log, self._live, live, self._timing.poll),
             self._repeat(log, self._history, history, None),
             self._repeat(log, self._sweeping, sweep, self._timing.sweep, at_once=False),
@@ -236,7 +259,7 @@ class GraphRunner:
         """Notes that the connection works and when it was last looked at; seldom, where nothing else is to be said."""
         self._needs_person = False
         now_ms = self._now_ms()
-        is_news = log.record["state"] not in ("connected", "paused", "disconnected")
+        is_news = log.record["state"] != "connected"
         if is_news or now_ms - self._noted_at >= _NOTE_SECONDS * 1000:
             self._noted_at = now_ms
             await log.announce(state="connected", reason="", last_sync=now_ms)

@@ -11,7 +11,6 @@ import pytest
 from memory_connection_log import MemoryLog
 from rapport_core.errors import RapportError, UnavailableError
 from rapport_producers.connection_log import ConnectionLog, LostError
-from rapport_producers.graph.runner import GraphRunner, Timing
 from rapport_producers.graph.errors import (
     AdminNeeded,
     MailboxUnavailable,
@@ -20,8 +19,10 @@ from rapport_producers.graph.errors import (
     Throttled,
     Transient,
 )
+from rapport_producers.graph.runner import GraphRunner, Timing
 from rapport_producers.graph.standing import standing_of
-from rapport_schemas.records import Wakeup
+from rapport_schemas.records import Connection, Wakeup
+from rapport_schemas.topics import CONNECTIONS
 
 
 class Time:
@@ -102,6 +103,7 @@ class Lab:
     def start(self) -> GraphRunner:
         self.runner = GraphRunner(
             self._open,
+            self._newest,
             lambda _: [self.stream],
             lambda _: self.push,
             clock=self.log.clock,
@@ -117,6 +119,10 @@ class Lab:
             raise UnavailableError("Kafka is away")
         self.opened.append(await self.log.open())
         return self.opened[-1]
+
+    async def _newest(self) -> Connection | None:
+        found: Connection = self.log.of(CONNECTIONS)[-1]
+        return found
 
     @property
     def record(self) -> Any:
@@ -304,6 +310,36 @@ def test_who_lost_the_connection_ends() -> None:
         lab.runner.wake(wakeup("changed"))
         await lab.time.pass_(100_000)
         assert lab.stream.done.count("changes") == 1
+
+    lab_test(work)
+
+
+def test_what_a_command_changed_is_learnt_and_kept() -> None:
+    """A new sign-in has other scopes; the owner's next word does not bring the old ones back."""
+
+    async def work(lab: Lab) -> None:
+        assert lab.runner is not None
+        said = {**lab.record, "scopes": ["Mail.Read"], "account": "a1", "first_done": 0}
+        await lab.log.send(CONNECTIONS, lab.opened[-1].owner.key, said)
+        lab.runner.wake(wakeup("changed"))
+        await settle()
+        await lab.time.pass_(86_401)
+        (*_, last) = lab.log.of(CONNECTIONS)
+        assert (last["scopes"], last["account"], last["first_done"]) == (["Mail.Read"], "a1", 3)
+
+    lab_test(work)
+
+
+def test_a_disconnected_connection_is_left_alone() -> None:
+    async def work(lab: Lab) -> None:
+        assert lab.runner is not None
+        await lab.log.send(CONNECTIONS, lab.opened[-1].owner.key, {**lab.record, "state": "disconnected"})
+        lab.runner.wake(wakeup("changed"))
+        await settle()
+        before = len(lab.log.records)
+        lab.runner.wake(wakeup("notification"))
+        await lab.time.pass_(100_000)
+        assert len(lab.log.records) == before
 
     lab_test(work)
 

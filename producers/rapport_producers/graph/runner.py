@@ -28,8 +28,8 @@ _NOTE_SECONDS = 30.0
 class Stream(Protocol):
     """The mail, or the calendars, of one connection (`mail_sync.MailSync`, `calendar_sync.CalendarSync`)."""
 
-    async def changes(self) -> None:
-        """Publishes what changed since the last time. May raise any RapportError; a repeat goes on."""
+    async def changes(self) -> bool:
+        """Publishes what changed since the last time; whether more waits. May raise any RapportError; a repeat goes on."""
         ...
 
     async def first_sync(self, progress: Callable[[int, int], Awaitable[None]], /) -> None:
@@ -163,9 +163,10 @@ class GraphRunner:
         streams = self._streams(log)
 
         async def live() -> None:
-            for stream in streams:
-                await stream.changes()
+            waiting = [await stream.changes() for stream in streams]
             await self._well(log)
+            if any(waiting):
+                self._live.wake.set()
 
         async def history() -> None:
             await self._first_sync(log, streams)

@@ -58,11 +58,14 @@ class FakeStream:
     def __init__(self) -> None:
         self.done: list[str] = []
         self.fails: dict[str, RapportError] = {}
+        self.waiting = 0
         self.blocked = asyncio.Event()
         self.blocked.set()
 
-    async def changes(self) -> None:
+    async def changes(self) -> bool:
         self._note("changes")
+        self.waiting -= 1
+        return self.waiting >= 0
 
     async def first_sync(self, progress: Callable[[int, int], Awaitable[None]], /) -> None:
         await self.blocked.wait()
@@ -162,6 +165,17 @@ def test_it_looks_at_once_and_then_on_its_timer() -> None:
         await lab.time.pass_(2)
         assert lab.stream.done.count("changes") == 2
         assert lab.record["last_sync"] is not None
+
+    lab_test(work)
+
+
+def test_it_looks_again_as_long_as_more_waits() -> None:
+    async def work(lab: Lab) -> None:
+        assert lab.runner is not None
+        lab.stream.waiting = 3
+        lab.runner.wake(wakeup("notification"))
+        await settle()
+        assert lab.stream.done.count("changes") == 5
 
     lab_test(work)
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rapport import logs
+from rapport.directory.read import read_entries
 from rapport.history import history_begin, months_later
 from rapport.ingest_lock import only_reader
 from rapport.kafka import consumer, ensure_topics, producer, wire

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Final
@@ -28,50 +29,31 @@ TRANSIENT_KINDS: Final = (
     "html",
 )
 """What a client gets over by asking again."""
-KINDS: Final = (
-    "throttled",
-    "throttled_float",
-    "throttled_bare",
-    "unavailable",
-    "timeout",
-    "error",
-    "reset",
-    "truncated",
-    "html",
-)
-"""What a client gets over by asking again."""
-_REFUSALS: Final = {
-    "throttled_bare": (429, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.", {}),
-    "error": (500, "generalException", "An unspecified error has occurred.", {}),
-    "timeout": (504, "UnknownError", "", {}),
-    "busy": (503, "ErrorServerBusy", "The server cannot service this request right now.", {}),
-    "store": (503, "ErrorMailboxStoreUnavailable", "The mailbox database is temporarily unavailable.", {}),
-    "bandwidth": (509, "BandwidthLimitExceeded", "The bandwidth limit is exceeded.", {}),
-    "token": (401, "InvalidAuthenticationToken", "Access token has expired or is not yet valid.", {}),
-    "denied": (403, "ErrorAccessDenied", "Access is denied. Check credentials and try again.", {}),
-    "policy": (403, "ErrorAccessDenied", "Access to OData is disabled.", {}),
-    "no_rights": (
-        403,
-        "Authorization_RequestDenied",
-        "Insufficient privileges to complete the operation.",
-        {},
-    ),
+_REFUSALS: Final[Mapping[str, tuple[int, str, str]]] = {
+    "throttled_bare": (429, "ApplicationThrottled", "Application is over its MailboxConcurrency limit."),
+    "error": (500, "generalException", "An unspecified error has occurred."),
+    "timeout": (504, "UnknownError", ""),
+    "busy": (503, "ErrorServerBusy", "The server cannot service this request right now."),
+    "store": (503, "ErrorMailboxStoreUnavailable", "The mailbox database is temporarily unavailable."),
+    "bandwidth": (509, "BandwidthLimitExceeded", "The bandwidth limit is exceeded."),
+    "token": (401, "InvalidAuthenticationToken", "Access token has expired or is not yet valid."),
+    "denied": (403, "ErrorAccessDenied", "Access is denied. Check credentials and try again."),
+    "policy": (403, "ErrorAccessDenied", "Access to OData is disabled."),
+    "no_rights": (403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."),
     "no_mailbox": (
         404,
         "MailboxNotEnabledForRESTAPI",
         "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
-        {},
     ),
     "unsupported_mailbox": (
         404,
         "MailboxNotSupportedForRESTAPI",
         "REST API is not supported for this mailbox.",
-        {},
     ),
-    "resource_not_found": (404, "ResourceNotFound", "Resource could not be discovered.", {}),
-    "moving": (503, "ErrorMailboxMoveInProgress", "Mailbox move in progress. Try again later.", {}),
-    "item_not_found": (404, "ErrorItemNotFound", "The specified object was not found in the store.", {}),
-    "quota": (403, "ErrorQuotaExceeded", "The mailbox is over its quota.", {}),
+    "resource_not_found": (404, "ResourceNotFound", "Resource could not be discovered."),
+    "moving": (503, "ErrorMailboxMoveInProgress", "Mailbox move in progress. Try again later."),
+    "item_not_found": (404, "ErrorItemNotFound", "The specified object was not found in the store."),
+    "quota": (403, "ErrorQuotaExceeded", "The mailbox is over its quota."),
 }
 KINDS: Final = (
     frozenset(_REFUSALS)

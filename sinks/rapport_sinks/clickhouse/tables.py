@@ -93,7 +93,13 @@ DECISIONS = Table(
 
 STRANGER_NAMES = Table(
     "stranger_names",
-    {"tenant": "String", "kind": _LOW, "hash": "String", "sealed": "String"},
+    {
+        "tenant": "String",
+        "kind": _LOW,
+        "hash": "String",
+        "sealed": "String",
+        "written_at": "DateTime('UTC')",
+    },
 )
 
 THREAD_ALIAS = Table(

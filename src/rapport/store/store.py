@@ -53,7 +53,7 @@ class Store:
         self.leases = Leases(self._database, clock)
         self.vault = Vault(self._database, sealer, clock)
         self.sign_ins = SignIns(self._database, sealer, clock)
-        self.subscriptions = Subscriptions(self._database, master_key, clock)
+        self.subscriptions = Subscriptions(self._database, sealer, clock)
 
     def destroy_page_key(self, key_id: str) -> None:
         """Makes every page of the key unreadable for good: here at once, in other processes within three seconds."""

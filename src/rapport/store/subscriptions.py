@@ -7,18 +7,18 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Connection, Row, delete, select
 
 from rapport.store.database import Database
 from rapport.store.schema import subscriptions
+from rapport.store.sealer import Sealer
 from rapport_core.clock import Clock, from_ms, to_ms
-from rapport_core.errors import PoisonError
+from rapport_core.errors import InvariantError
 from rapport_producers.graph.register import Registered
-from rapport_schemas.sealing import seal, unseal
-from rapport_schemas.topics import composite_key
 
 _log = structlog.get_logger(__name__)
 
+_PURPOSE: Final = "subscription"
 _ASKED_AT_ONCE: Final = 500
 """Parameters of one statement; databases take a thousand at least."""
 
@@ -26,12 +26,12 @@ _ASKED_AT_ONCE: Final = 500
 class Subscriptions:
     """See `rapport_producers.graph.register.SubscriptionRegister`. Safe from several threads and processes.
 
-    Secrets are sealed by the master key, bound to the subscription and its connection. A row that does not open is as good as
-    none: its connection subscribes anew.
+    Secrets are sealed for the subscription and its connection. A row that belongs elsewhere is as good as none: its connection
+    subscribes anew.
     """
 
-    def __init__(self, database: Database, master_key: bytes, clock: Clock) -> None:
-        self._database, self._master, self._clock = database, master_key, clock
+    def __init__(self, database: Database, sealer: Sealer, clock: Clock) -> None:
+        self._database, self._sealer, self._clock = database, sealer, clock
 
     def of(self, tenant: str, connection: str, /) -> list[Registered]:
         """The connection's subscriptions, oldest first."""
@@ -50,16 +50,16 @@ class Subscriptions:
             & (subscriptions.c.connection == entry.connection)
             & (subscriptions.c.resource == entry.resource)
         )
-        values = {"sealed": self._sealed(entry), "expires_at": to_ms(entry.expires_at)}
-        statement = self._database.insert(subscriptions).values(
-            id=entry.reference,
-            tenant=entry.tenant,
-            connection=entry.connection,
-            resource=entry.resource,
-            created_at=to_ms(self._clock.now()),
-            **values,
-        )
         with self._database.write() as transaction:
+            values = {"sealed": self._sealed(transaction, entry), "expires_at": to_ms(entry.expires_at)}
+            statement = self._database.insert(subscriptions).values(
+                id=entry.reference,
+                tenant=entry.tenant,
+                connection=entry.connection,
+                resource=entry.resource,
+                created_at=to_ms(self._clock.now()),
+                **values,
+            )
             transaction.execute(delete(subscriptions).where(same, subscriptions.c.id != entry.reference))
             transaction.execute(
                 statement.on_conflict_do_update(index_elements=[subscriptions.c.id], set_=values)
@@ -86,10 +86,10 @@ class Subscriptions:
 
     def _open(self, row: Row[Any]) -> Registered | None:
         fields = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for it
-        context = sealing_context(fields["id"], fields["tenant"], fields["connection"])
+        context = _PURPOSE, fields["id"], fields["tenant"], fields["connection"]
         try:
-            opened = json.loads(unseal(self._master, fields["sealed"], context))
-        except PoisonError:
+            opened = json.loads(self._sealer.open(fields["sealed"], *context))
+        except InvariantError:
             _log.warning("subscription_unreadable", connection=fields["connection"])
             return None
         return Registered(
@@ -103,12 +103,7 @@ class Subscriptions:
             expires_at=from_ms(fields["expires_at"]),
         )
 
-    def _sealed(self, entry: Registered) -> bytes:
+    def _sealed(self, transaction: Connection, entry: Registered) -> bytes:
         plain = json.dumps({"url": entry.url, "secret": entry.secret, "remote": entry.remote})
-        context = sealing_context(entry.reference, entry.tenant, entry.connection)
-        return seal(self._master, plain.encode(), context)
-
-
-def sealing_context(reference: str, tenant: str, connection: str) -> bytes:
-    """What the seal of a subscription is bound to."""
-    return composite_key("subscription", reference, tenant, connection)
+        context = _PURPOSE, entry.reference, entry.tenant, entry.connection
+        return self._sealer.seal(transaction, plain.encode(), *context)

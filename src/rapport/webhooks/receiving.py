@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from rapport.webhooks.counts import Counts, Outcome
 from rapport.webhooks.known import Known
 from rapport_core.clock import Clock, to_ms
-from rapport_core.errors import PoisonError, UnavailableError
+from rapport_core.errors import PoisonError, RapportError, UnavailableError
 from rapport_producers.graph import notifications
 from rapport_schemas.records import Wakeup
 from rapport_schemas.topics import WAKEUPS, Topic, composite_key
@@ -71,8 +71,8 @@ class Receiver:
                 return await self._received(request)
         except TimeoutError:
             return self._deferred("timeout")
-        except UnavailableError as error:
-            _log.debug("notifications_deferred", error=str(error))
+        except RapportError as error:
+            self._trouble(error)
             return self._deferred("unavailable")
         finally:
             self._busy -= 1
@@ -101,6 +101,12 @@ class Receiver:
 
     async def _send(self, wakeup: Wakeup) -> None:
         await self._outlet.send(WAKEUPS, composite_key(wakeup["tenant"], wakeup["connection"]), wakeup)
+
+    @staticmethod
+    def _trouble(error: RapportError) -> None:
+        """A service that is away comes back; what a person must put right is told each time."""
+        tell = _log.debug if isinstance(error, UnavailableError) else _log.error
+        tell("notifications_deferred", error=str(error))
 
     def _deferred(self, why: str) -> Response:
         """Microsoft sends it again."""

@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Final
 
+from graph.calendar_api import CalendarApi
 from graph.clock import Clock, instant
 from graph.delta import Cursors
 from graph.directory import Directory, Grant
 from graph.faults import Faults, claims_challenge
 from graph.identifiers import guid
-from graph.mail_api import MailApi, paged
+from graph.mail_api import MailApi
 from graph.mailbox import Mailbox
+from graph.paging import paged
 from graph.query import names, only, page_size
-from graph.routes import route, segments
+from graph.routes import Apis, route, segments
 from graph.schema import GraphSchema
 from graph.throttle import Throttle
 from graph.wire import Answer, Ask, Json, Refusal
@@ -118,7 +120,9 @@ class GraphApi:
             return Answer(200, _user(mailbox))
         handler, ids, entity, scope = route(ask.method, rest)
         self._check_scope(grant, mailbox, scope)
-        answer = handler(MailApi(mailbox, self.cursors, root), ask, ids)
+        answer = handler(
+            Apis(MailApi(mailbox, self.cursors, root), CalendarApi(mailbox, self.cursors, root)), ask, ids
+        )
         self._check_shape(answer, entity)
         return answer
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urlencode
 
 from graph.delta import Cursors
 from graph.journal import Journal, Quirks, Step
 from graph.letters import ON_REQUEST, Item, Letter
 from graph.mailbox import Folder, Mailbox
+from graph.paging import next_link, paged, wants_immutable
 from graph.query import LIST_PAGE, Comparison, comparisons, holds, names, only, order, page_size, selected
 from graph.wire import Answer, Ask, Json, Refusal
 
@@ -142,28 +142,6 @@ def message_json(mailbox: Mailbox, item: Item, parameters: Mapping[str, str], as
     wanted = _extended_ids(parameters.get("expand"))
     values = [one for one in item.extended() if one["id"].lower() in wanted]
     return {**found, "singleValueExtendedProperties": values} if values else found
-
-
-def wants_immutable(ask: Ask) -> bool:
-    """Whether the request prefers immutable ids."""
-    return ask.prefers().get("idtype", "").lower() == "immutableid"
-
-
-def paged(ask: Ask, parameters: Mapping[str, str], values: list[Json], size: int) -> Answer:
-    """One page of a short listing."""
-    skip = int(parameters.get("skip", "0"))
-    body: Json = {"value": values[skip : skip + size]}
-    if parameters.get("count") == "true":
-        body["@odata.count"] = len(values)
-    if skip + size < len(values):
-        body["@odata.nextLink"] = next_link(ask, skip + size)
-    return Answer(200, body)
-
-
-def next_link(ask: Ask, skip: int) -> str:
-    """The request again with another `$skip`."""
-    kept = [(name, value) for name, value in ask.query if name.lower().removeprefix("$") != "skip"]
-    return f"{ask.base}{quote(ask.path)}?{urlencode([*kept, ('$skip', str(skip))])}"
 
 
 @dataclass(frozen=True)

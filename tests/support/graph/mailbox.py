@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from graph.clock import Clock
+from graph.agenda import Agenda
+from graph.clock import Clock, instant
 from graph.identifiers import guid, identifier
 from graph.journal import Entry, Journal, Kind, Quirks
 from graph.letters import Item, Letter
@@ -64,21 +65,20 @@ class Folder:
     """Grows whenever a listing of it would change."""
 
 
-class Mailbox:
+class Mailbox(Agenda):
     """The control handle of one mailbox. Ids that it takes and gives are immutable ones; folders are ids or well-known names."""
 
     def __init__(self, address: str, name: str, tenant: str, seed: int, clock: Clock, quirks: Quirks) -> None:
-        self.address = address
+        rng = random.Random(f"{seed} {address}")
+        self.listeners: list[Listener] = []
+        super().__init__(address, rng, clock)
         self.name = name
         self.tenant = tenant
         self.quirks = quirks
-        self.clock = clock
-        self.rng = random.Random(f"{seed} {address}")
         self.id = guid(self.rng)
         self.items: dict[str, Item] = {}
         self.folders: dict[str, Folder] = {}
         self.tree = Journal()
-        self.listeners: list[Listener] = []
         self.claims = ""
         """What tokens must have been asked for with, after a claims challenge."""
         self.disabled = False
@@ -257,6 +257,20 @@ class Mailbox:
         keys: Iterable[str] = self.items if folder is None else sorted(self.folders[folder].items)
         return [self.items[key] for key in keys]
 
+    def out_of_office(
+        self, status: str, since: float = 0.0, until: float = 0.0, audience: str = "all"
+    ) -> None:
+        """Automatic replies: `disabled`, `alwaysEnabled`, or `scheduled` from and until a moment."""
+        setting: Json = {
+            "status": status,
+            "externalAudience": audience,
+            "internalReplyMessage": "",
+            "externalReplyMessage": "",
+        }
+        for name, moment in (("scheduledStartDateTime", since), ("scheduledEndDateTime", until)):
+            setting[name] = {"dateTime": f"{instant(moment)[:-1]}.0000000", "timeZone": "UTC"}
+        self.settings["automaticRepliesSetting"] = setting
+
     # What goes wrong
 
     def forget_cursors(self, folder: str | None = None, how: str = "gone") -> None:
@@ -269,13 +283,18 @@ class Mailbox:
             journal.generation += 1
             journal.how_forgotten = how
 
+    def heard(self, resource: str, change: str, identifier: str) -> None:
+        """Tells whoever listens."""
+        for listener in self.listeners:
+            listener(self, resource, change, identifier)
+
     def quiet_at(self) -> float:
         """The time from which on every change so far is visible."""
         return max([self.clock(), *filter(None, (journal.waits_until() for journal in self._journals()))])
 
     def _journals(self) -> list[Journal]:
         own = [folder.journal for folder in self.folders.values()]
-        return [*own, self.tree]
+        return [*own, self.tree, *(calendar.journal for calendar in self.calendars.values())]
 
     # Inside
 
@@ -331,8 +350,7 @@ class Mailbox:
         item.modified = self.clock()
 
     def _tell(self, item: Item, change: str) -> None:
-        for listener in self.listeners:
-            listener(self, "messages", change, item.key)
+        self.heard("messages", change, item.key)
 
     def _identifier(self, prefix: str) -> str:
         return identifier(self.rng, prefix)

@@ -18,6 +18,7 @@ from graph.journal import Quirks
 from graph.mailbox import Mailbox
 from graph.schema import graph_schema
 from graph.throttle import Throttle
+from graph.truth import Truth
 
 
 class Simulator:
@@ -66,6 +67,10 @@ class Simulator:
             made = Mailbox(address, called, company.tenant, self.seed, self.clock, self.quirks)
             company.mailboxes[address] = made
         return company.mailboxes[address]
+
+    def truth(self, mailbox: Mailbox) -> Truth:
+        """What a perfect collector holds of it."""
+        return Truth(mailbox)
 
     def token(self, mailbox: Mailbox, scopes: Iterable[str] = ALL_SCOPES) -> str:
         """An access token of the person, without any sign-in."""

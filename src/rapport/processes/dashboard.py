@@ -11,16 +11,20 @@ from urllib.parse import urlsplit
 import structlog
 import uvicorn
 
+from rapport.connection_settings import SettingsDesk
 from rapport.dashboard.app import create_app
+from rapport.dashboard.parts import ConnectionParts
 from rapport.directory.change import Desk as DirectoryDesk
 from rapport.directory.change import choose
 from rapport.explaining.desk import Desk
 from rapport.local.ready import announce
 from rapport.logs import configure
+from rapport.newest import Newest
 from rapport.processes.serving import HOST, SECONDS_TO_FINISH, Server, listen
 from rapport.settings import Endpoints, Settings, endpoints, load_settings
 from rapport.store import open_store
 from rapport_core.errors import RapportError
+from rapport_schemas.topics import CONNECTIONS
 from rapport_sinks.clickhouse.board import Board
 from rapport_sinks.clickhouse.client import connect
 
@@ -47,11 +51,18 @@ def _serve(settings: Settings, where: Endpoints) -> None:
         port = listening.getsockname()[1]
         open_board = LazyBoard(where.clickhouse)
         desk = Desk(where, store, open_board)
+        directory = DirectoryDesk(where, store)
         app = create_app(
             store,
             open_board,
             left_out=desk,
-            choose=partial(choose, DirectoryDesk(where, store)),
+            choose=partial(choose, directory),
+            with_connections=ConnectionParts(
+                read=Newest(where, CONNECTIONS, "rapport-connections-reader").of,
+                settings=SettingsDesk(where, directory),
+                completeness=lambda *asked: open_board().completeness(*asked)["days"],
+                home=settings.public_url or "",
+            ),
             cookie=f"rapport_session_{port}",
         )
         config = uvicorn.Config(

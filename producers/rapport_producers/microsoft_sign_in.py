@@ -11,6 +11,7 @@ import logging
 import secrets
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -37,6 +38,8 @@ _DISCOVERED_FOR_S: Final = 24 * 3600.0
 # msal writes answers it cannot read, and addresses, into its log.
 logging.getLogger("msal").addHandler(logging.NullHandler())
 logging.getLogger("msal").propagate = False
+# A form posted from Microsoft's site would come without the session's cookie.
+warnings.filterwarnings("ignore", message="response_mode='form_post'", category=UserWarning)
 
 
 class HttpClient(Protocol):

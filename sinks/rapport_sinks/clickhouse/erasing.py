@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from rapport_sinks.clickhouse.client import ClickHouse
 from rapport_sinks.clickhouse.tables import DECISIONS, ITEMS, STRANGER_NAMES, THREAD_ITEMS
@@ -61,9 +62,9 @@ class Eraser:
             {"tenant": tenant},
         )
         named = [(row["hash"], b64encode(renamed(b64decode(row["sealed"]))).decode()) for row in rows]
-        columns = ("tenant", "kind", "hash", "sealed")
+        now = datetime.now(UTC)
         self._client.insert(
-            STRANGER_NAMES.only(*columns), [(tenant, "domain", hash_, sealed) for hash_, sealed in named]
+            STRANGER_NAMES, [(tenant, "domain", hash_, sealed, now) for hash_, sealed in named]
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from rapport_schemas.records import Item
@@ -11,7 +12,6 @@ from rapport_sinks.clickhouse.client import ClickHouse
 from rapport_sinks.clickhouse.rows import Row, stranger_rows
 from rapport_sinks.clickhouse.tables import STRANGER_NAMES
 
-_COLUMNS: Final = ("tenant", "kind", "hash", "sealed")
 _REMEMBERED = 100_000
 """About 30 MB. The same few thousand strangers stand in nearly all mail; a name that is written again changes nothing."""
 REMEMBERED_SECONDS: Final = 600.0
@@ -38,7 +38,8 @@ class StrangerNames:
         now = self._monotonic()
         long_ago = now - REMEMBERED_SECONDS
         new = [row for key, row in rows.items() if self._written.get(key, long_ago) <= long_ago]
-        self._client.insert(STRANGER_NAMES.only(*_COLUMNS), new)
+        written_at = datetime.now(UTC)
+        self._client.insert(STRANGER_NAMES, [(*row, written_at) for row in new])
         self._remember(new, now)
 
     def _remember(self, rows: Sequence[Row], now: float) -> None:

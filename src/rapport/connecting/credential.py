@@ -36,7 +36,7 @@ class Credential:
     @property
     def root(self) -> str:
         """Where the account's resources are in Graph."""
-        return "/me" if self.access == "delegated" else f"/users/{quote(self.account, safe='')}"
+        return root_of(self.access, self.account)
 
     def to_bytes(self) -> bytes:
         """As the vault keeps it."""
@@ -56,6 +56,11 @@ class Credential:
             )
         except (ValueError, KeyError, TypeError):
             raise InvariantError("what a connection signs in with is damaged: connect it again") from None
+
+
+def root_of(access: str, account: str) -> str:
+    """Where an account's resources are in Graph."""
+    return f"/users/{quote(account, safe='')}" if access == "application" else "/me"
 
 
 def _access(found: Mapping[str, Any]) -> Access:

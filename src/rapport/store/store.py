@@ -7,6 +7,7 @@ from typing import Self
 
 from rapport.store.audit import Audit
 from rapport.store.database import Database
+from rapport.store.jobs import Jobs
 from rapport.store.keyring import StoreKeyRing
 from rapport.store.leases import Leases
 from rapport.store.schema import counters
@@ -36,6 +37,7 @@ class Store:
         throttle: slows down guessing of passwords.
         audit: who did what.
         leases: who may change something now.
+        jobs: what was promised and waits.
         vault: what connections sign in with.
         sign_ins: sign-ins at providers that are under way.
         subscriptions: what providers were asked to tell of.
@@ -51,6 +53,7 @@ class Store:
         self.throttle = LoginThrottle(self._database, clock)
         self.audit = Audit(self._database, clock)
         self.leases = Leases(self._database, clock)
+        self.jobs = Jobs(self._database, self.keys, clock)
         self.vault = Vault(self._database, sealer, clock)
         self.sign_ins = SignIns(self._database, sealer, clock)
         self.subscriptions = Subscriptions(self._database, sealer, clock)

@@ -18,7 +18,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, TopicPartition
 
 from rapport.kafka import committed, consumer, flush, producer
-from rapport_producers.publisher import context
+from rapport_producers.records import context
 from rapport_schemas import topics
 from rapport_schemas.records import Item, Page, PageBody
 from rapport_schemas.sealing import unseal

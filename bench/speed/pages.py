@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from rapport_core.keys import KeyRing
 from rapport_producers.pages import PAGE_CHANGES, Pager, fitting
-from rapport_producers.publisher import context
+from rapport_producers.records import context
 from rapport_schemas.changes import mail_change, mail_fields
 from rapport_schemas.records import Change, MailFields, MailPerson, MimePart, Page
 from rapport_schemas.sealing import seal

@@ -18,7 +18,7 @@ from rapport_processors.mail.messages import group as group_messages
 from rapport_processors.matching import decide
 from rapport_processors.meetings.assemble import meeting_of
 from rapport_processors.model import Decision, Meeting, Message
-from rapport_processors.state import StateBatch, group
+from rapport_processors.state import StateBatch, group, note_erasure
 from rapport_processors.sweeps import COPIES, INDEX
 from rapport_processors.terms import customer_term, near_term, terms_of_address, terms_of_copy
 from rapport_schemas.records import Copy, Item, PackedCopy
@@ -196,7 +196,11 @@ class TenantItems:
                     touched.replaced.append(late)
             if newer:
                 return
-        sealed = seal(self._keys.seal, packed["copy"], self._context) if packed["copy"] else b""
+        sealed = b""
+        if packed["copy"]:
+            sealed = seal(self._keys.seal, packed["copy"], self._context)
+        else:
+            note_erasure(self._state)
         version = packed["version"].to_bytes(_VERSION_BYTES, "big")
         touched.came[row] = packed["copy"]
         self._state.put(rows, row, _ROW + version + sealed)

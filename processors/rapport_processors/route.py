@@ -15,14 +15,15 @@ from rapport_core.ids import FIRST_GENERATION, keyed_hash
 from rapport_core.keys import KeyRing
 from rapport_processors.bundles import Bundles
 from rapport_processors.copies import PageContext
+from rapport_processors.coverage import COVERED, Covered
 from rapport_processors.listings import Listings
 from rapport_processors.outbox import OutRecord
 from rapport_processors.records import InRecord, dead_letter
 from rapport_processors.shelf import Shelf
 from rapport_processors.state import StateBatch, group, space
-from rapport_schemas.records import Change, Page, PageBody
+from rapport_schemas.records import Change, Coverage, Page, PageBody
 from rapport_schemas.sealing import unseal
-from rapport_schemas.topics import PARTITIONS, Lane, composite_key
+from rapport_schemas.topics import COVERAGE, PARTITIONS, Lane, composite_key
 from rapport_schemas.wire import Wire, decode_body
 
 _log = structlog.get_logger()
@@ -53,7 +54,7 @@ class RouteStage:
         batch = _RouteBatch(self._wire, self._keys, state, bundles, now_ms)
         for record in records:
             batch.take(record)
-        return [*batch.dead, *bundles.records()]
+        return [*batch.dead, *batch.coverage, *bundles.records()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class _RouteBatch:
         self._hashes: dict[str, dict[str, bytes]] = {}
         self._places: dict[tuple[str, str, str], _Place] = {}
         self.dead: list[OutRecord] = []
+        self.coverage: list[OutRecord] = []
 
     def take(self, record: InRecord) -> None:
         """One record; one that cannot be read becomes a dead letter."""
@@ -98,14 +100,35 @@ class _RouteBatch:
         shelf = Shelf(self._state, context, tenant_keys, listings, self._bundles)
         if page["type"] == "changes":
             self._changes(context, shelf)
+            if shelf.completed:
+                self._cover(record, self._covered(place).completed(page, place.stream, shelf.completed))
         elif page["type"] == "purge":
             shelf.purge()
+            self._cover(record, *self._covered(place).purged(page))
         elif page["type"] not in ("listing_begin", "listing_end"):
             raise PoisonError(
                 "unsupported_control", f"a page of type {page['type']} is not known to this version"
             )
         elif not shelf.is_purged:
-            listings.begin(page) if page["type"] == "listing_begin" else shelf.end_listing()
+            listings.begin(page) if page["type"] == "listing_begin" else self._end(page, record, place, shelf)
+
+    def _end(self, page: Page, record: InRecord, place: _Place, shelf: Shelf) -> None:
+        """The end of a listing: what it did not show goes, what it showed is compared with what is held."""
+        tally = shelf.end_listing()
+        if tally is not None:
+            self._cover(record, self._covered(place).ended(page, place.stream, tally))
+
+    def _covered(self, place: _Place) -> Covered:
+        return Covered(self._state, group(place.space, COVERED, place.connection))
+
+    def _cover(self, record: InRecord, *found: Coverage | None) -> None:
+        """To the partition of the connection, where its owner reads them."""
+        for one in found:
+            if one is None:
+                continue
+            key = composite_key(one["tenant"], one["connection"], one["stream"])
+            value = self._wire.encode(COVERAGE.schema, one)
+            self.coverage.append(OutRecord(COVERAGE.name, record.partition, key, value))
 
     def _place(self, page: Page) -> _Place:
         tenant, connection, stream = page["tenant"], page["connection"], page["stream"]

@@ -14,9 +14,10 @@ from rapport_core.keys import TenantKeys
 from rapport_processors import holdings, partials, purges
 from rapport_processors.bundles import Bundles
 from rapport_processors.copies import Content, PageContext, content_of, digest_of, key_of, series_of
+from rapport_processors.coverage import Missing, Tally, missing_of
 from rapport_processors.listings import Listings
 from rapport_processors.purges import Purged
-from rapport_processors.state import StateBatch, group
+from rapport_processors.state import StateBatch, group, note_erasure
 from rapport_schemas.records import Change, Copy, Holding, Origin, PageBody
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import composite_key
@@ -34,7 +35,11 @@ _CONTENT = frozenset({"headers", "structured", "event"})
 
 
 class Shelf:
-    """The holdings of a page's connection. Dropped after the page."""
+    """The holdings of a page's connection. Dropped after the page.
+
+    Attributes:
+        completed: what was missing before the page, and is not any more.
+    """
 
     def __init__(
         self, state: StateBatch, context: PageContext, keys: TenantKeys, listings: Listings, bundles: Bundles
@@ -46,6 +51,7 @@ class Shelf:
         self._purged = purges.read(state, self._purges)
         self._fetch = context.page["fetch"]
         self._sealing = composite_key("state", context.page["tenant"])
+        self.completed: list[Missing] = []
 
     @property
     def is_purged(self) -> bool:
@@ -59,6 +65,7 @@ class Shelf:
         if known is None and self._is_plain(change):
             self._take_first(row, index, change)
             return
+        missing = missing_of(known, self._context.stream)
         holding = known or holdings.empty(self._purged.revision)
         names, was = partials.names_of(change), holding["digest"]
         taken: Change | None = None
@@ -72,6 +79,8 @@ class Shelf:
         is_whole = holding["fetch"] >= 0
         if taken is not None:
             self._note(holding, taken)
+        elif change["op"] == "upsert" and not is_whole and holding["time"] is None:
+            holding["time"] = change["at"]
         if names and (not is_whole or taken is not None):
             self._keep(holding, was, taken or kept[0], () if is_whole else partials.waiting(kept[1:], change))
         is_earlier = bool(names & _CONTENT) and self._read_first(holding, index)
@@ -79,6 +88,8 @@ class Shelf:
         others = partials.other_versions(change, taken, kept) if is_whole else []
         self._pass_on(holding, change, taken, others, is_new=is_earlier or holding["digest"] != was)
         self._state.put(self._rows, row, encode_body("holding", holding))
+        if missing is not None and is_whole:
+            self.completed.append(missing)
 
     def _is_plain(self, change: Change) -> bool:
         """Whether a change shows a whole mail in a place that is collected, and no listing has anything to say of it."""
@@ -259,13 +270,15 @@ class Shelf:
 
     # -- listings and purges ------------------------------------------------------------------------------------
 
-    def end_listing(self) -> None:
-        """What the finished listing did not show goes."""
+    def end_listing(self) -> Tally | None:
+        """What the finished listing did not show goes. Returns what it showed; None when no listing was finished."""
         listing = self._listings.end(self._context.page)
         if listing is None or listing.fetch < self._purged.fetch:
-            return
+            return None
+        tally = Tally(listing, self._context.stream)
         for row, stored in self._state.rows(self._rows).items():
             holding: Holding = decode_body("holding", stored)
+            tally.take(holding)
             said = self._listings.word(listing, self._context.stream, holding)
             if said is None:
                 continue
@@ -276,6 +289,7 @@ class Shelf:
             if standing is not None:
                 self._send(standing, holding)
             self._state.put(self._rows, row, encode_body("holding", holding))
+        return tally
 
     def purge(self) -> None:
         """Takes back everything that pages below this one said. Again and again it changes nothing more."""
@@ -284,6 +298,7 @@ class Shelf:
         # It stands before the rows it deletes: where a crash lets only the first changes through, no revision is lost.
         self._purged = Purged(self._fetch, self._purged.revision)
         purges.write(self._state, self._purges, self._purged)
+        note_erasure(self._state)
         for row, stored in self._state.rows(self._rows).items():
             holding: Holding = decode_body("holding", stored)
             if self._purged.concerns(holding):

@@ -9,9 +9,12 @@ changes to the changelog and applied them: state never runs ahead of what was pu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from rapport_core.ids import HASH_BYTES
+
+ERASED: Final = b"\0erased\0"
+"""Key of the row by which a stage tells the edge that it took something back; see `note_erasure`."""
 
 
 class Store(Protocol):
@@ -80,3 +83,8 @@ class StateBatch:
         return [
             (group_ + row, value) for group_, rows in self._overlay.items() for row, value in rows.items()
         ]
+
+
+def note_erasure(state: StateBatch) -> None:
+    """Says that this batch takes back what must not stay on any disk: the edge sees to older files and to the changelog."""
+    state.put(ERASED, b"", b"\x01")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ import structlog
 
 from rapport_core.errors import PoisonError
 from rapport_schemas.records import Connection, Cursor
-from rapport_schemas.topics import CONNECTIONS, CURSORS, composite_key
+from rapport_schemas.topics import CONNECTIONS, CURSORS
 from rapport_schemas.wire import Wire
 
 _log = structlog.get_logger(__name__)
@@ -28,22 +28,41 @@ class Ledger:
         return max((cursor["fetch"] for cursor in self.cursors.values()), default=0)
 
 
-def fold(
-    records: Iterable[tuple[str, bytes | None, bytes | None]], wire: Wire, tenant: str, connection: str
-) -> Ledger:
-    """The ledger that (topic, key, value) records in log order leave. Unreadable records count as absent."""
-    ledger = Ledger()
-    name = composite_key(tenant, connection)
+LogRecord = tuple[str, bytes | None, bytes | None]
+"""Topic, key, value."""
+
+
+def fold(records: Iterable[LogRecord], wire: Wire, tenant: str, connection: str) -> Ledger:
+    """The ledger of one connection that records in log order leave. Unreadable records count as absent."""
+    return fold_all(records, wire, lambda *name: name == (tenant, connection)).get(
+        (tenant, connection), Ledger()
+    )
+
+
+def fold_all(
+    records: Iterable[LogRecord], wire: Wire, wanted: Callable[[str, str], bool]
+) -> dict[tuple[str, str], Ledger]:
+    """The ledgers of all connections, by (tenant, connection), of which `wanted` holds."""
+    ledgers: dict[tuple[str, str], Ledger] = {}
     for topic, key, value in records:
-        if topic == CONNECTIONS.name and key == name:
+        tenant, connection, stream = _parts(key)
+        if not connection or not wanted(tenant, connection):
+            continue
+        ledger = ledgers.setdefault((tenant, connection), Ledger())
+        if topic == CONNECTIONS.name:
             ledger.connection = _decoded(wire, "connection", value)
-        elif topic == CURSORS.name and key is not None and key.startswith(name + b"\0"):
-            stream = key[len(name) + 1 :].decode("utf-8", "surrogateescape")
-            cursor = _decoded(wire, "cursor", value)
+        elif topic == CURSORS.name and stream is not None:
             ledger.cursors.pop(stream, None)
-            if cursor is not None:
+            if (cursor := _decoded(wire, "cursor", value)) is not None:
                 ledger.cursors[stream] = cursor
-    return ledger
+    return ledgers
+
+
+def _parts(key: bytes | None) -> tuple[str, str, str | None]:
+    """Tenant, connection and stream of a key; the last is None in the key of a connection."""
+    tenant, _, rest = (key or b"").decode("utf-8", "surrogateescape").partition("\0")
+    connection, has_stream, stream = rest.partition("\0")
+    return tenant, connection, stream if has_stream else None
 
 
 def _decoded(wire: Wire, name: str, value: bytes | None) -> Any:

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from rapport_core.clock import Clock, to_ms
-from rapport_core.errors import InvariantError, UnavailableError
+from rapport_core.errors import UnavailableError
 from rapport_core.keys import KeyRing
-from rapport_producers.pages import PAGE_BYTES
+from rapport_producers.records import Listing, Owner, control_of, page_of
 from rapport_schemas.delivery import refusal
-from rapport_schemas.records import Change, Page
-from rapport_schemas.sealing import seal
-from rapport_schemas.topics import Topic, composite_key
-from rapport_schemas.wire import Wire, encode_body
+from rapport_schemas.records import Change
+from rapport_schemas.topics import Topic
+from rapport_schemas.wire import Wire
 
 UNCONFIRMED = 32
 """Most records in flight: at 512 KiB a page this bounds the memory of a connector."""
@@ -54,25 +53,6 @@ class RecordProducer(Protocol):
     def __len__(self) -> int:
         """Records that are neither confirmed nor failed."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """The connection that pages belong to, its member and its provider."""
-
-    tenant: str
-    connection: str
-    member: str
-    provider: str
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A full listing of one stream: what lies in its range and is not shown in it is gone. Times in milliseconds."""
-
-    id: str
-    begin: int | None = None
-    end: int | None = None
 
 
 @dataclass(slots=True)
@@ -113,66 +93,22 @@ class Publisher(Generic[Token]):
         self, stream: str, changes: Sequence[Change], fetch: int, token: Token, listing: str | None = None
     ) -> None:
         """Seals and sends one page, of a listing where one is named. Blocks while too much is unconfirmed."""
-        plain = encode_body("page_body", {"changes": changes})
-        if len(plain) > PAGE_BYTES:
-            raise InvariantError(
-                f"a page of {len(plain)} bytes is larger than the {PAGE_BYTES} the log allows"
-            )
-        key_id, sealed = self.sealed(plain, "page")
-        page: Page = {
-            **self._page(stream, "changes", fetch),
-            "count": len(changes),
-            "key_id": key_id,
-            "sealed": sealed,
-            "listing": listing,
-        }
-        self._send(self._topic, self._key(), page, token)
+        page = page_of(
+            self._keys, self._owner, stream, changes, fetch=fetch, now_ms=self._now_ms(), listing=listing
+        )
+        self._send(self._topic, self._owner.key, page, token)
 
     def control(self, stream: str, kind: str, fetch: int, listing: Listing) -> None:
         """Sends `listing_begin` or `listing_end`."""
-        page: Page = {
-            **self._page(stream, kind, fetch),
-            "listing": listing.id,
-            "range_from": listing.begin,
-            "range_to": listing.end,
-        }
-        self._send(self._topic, self._key(), page, None)
+        page = control_of(self._owner, stream, kind, listing, fetch=fetch, now_ms=self._now_ms())
+        self._send(self._topic, self._owner.key, page, None)
 
-    def _page(self, stream: str, kind: str, fetch: int) -> Page:
-        owner = self._owner
-        return {
-            "tenant": owner.tenant,
-            "connection": owner.connection,
-            "member": owner.member,
-            "provider": owner.provider,
-            "stream": stream,
-            "type": kind,
-            "fetch": fetch,
-            "published_at": to_ms(self._clock.now()),
-            "count": 0,
-            "key_id": "",
-            "sealed": b"",
-            "listing": None,
-            "range_from": None,
-            "range_to": None,
-            "mark": None,
-        }
-
-    def _key(self) -> bytes:
-        return composite_key(self._owner.tenant, self._owner.connection)
+    def _now_ms(self) -> int:
+        return to_ms(self._clock.now())
 
     def record(self, topic: Topic, key: bytes, value: Any) -> None:
         """Sends a record of another topic: a cursor, a connection, a dead letter."""
         self._send(topic, key, value, None)
-
-    def sealed(self, plain: bytes, purpose: str) -> tuple[str, bytes]:
-        """`plain` under the connection's page key, and that key's id. The context is purpose, tenant, connection."""
-        owner = self._owner
-        key_id = self._keys.new_page_key(owner.tenant, owner.connection)
-        key = self._keys.page_key(key_id)
-        if key is None:
-            raise InvariantError(f"the store handed out the destroyed page key {key_id}")
-        return key_id, seal(key, plain, context(purpose, owner.tenant, owner.connection))
 
     def drain(self, patience: float | None = None) -> None:
         """Returns when everything sent is confirmed."""
@@ -226,11 +162,6 @@ class Publisher(Generic[Token]):
             raise _refused(self._failure)
         if timeout and time.monotonic() - self._moved_at > patience:
             raise _refused(f"nothing was confirmed for {patience:.0f} s")
-
-
-def context(purpose: str, tenant: str, connection: str) -> bytes:
-    """The sealing context of what belongs to a connection."""
-    return composite_key(purpose, tenant, connection)
 
 
 def _refused(why: str) -> UnavailableError:

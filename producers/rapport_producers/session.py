@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Generic, TypeVar
 
 import structlog
@@ -17,8 +16,9 @@ from rapport_core.clock import Clock, to_ms
 from rapport_core.errors import ConfigError, InvariantError, PoisonError, RapportError, RefusedError
 from rapport_core.keys import KeyRing
 from rapport_producers.ledger import Ledger
-from rapport_producers.publisher import Listing, Owner, Publisher, RecordProducer, context
-from rapport_schemas.records import Change, Connection, Cursor, DeadLetter
+from rapport_producers.publisher import Publisher, RecordProducer
+from rapport_producers.records import Listing, Owner, context, cursor_of, dead_letter, new_connection
+from rapport_schemas.records import Change, Connection
 from rapport_schemas.sealing import unseal
 from rapport_schemas.topics import CONNECTIONS, CURSORS, DEAD, Topic, composite_key
 from rapport_schemas.wire import Wire
@@ -96,18 +96,10 @@ class Session(Generic[Token]):
 
     def save(self, position: bytes) -> None:
         """Saves the stream's cursor; everything before `position` must be confirmed."""
-        owner = self._owner
-        key_id, sealed = self._publisher.sealed(position, "cursor")
-        cursor: Cursor = {
-            "tenant": owner.tenant,
-            "connection": owner.connection,
-            "stream": self._stream,
-            "fetch": self._reserved,
-            "key_id": key_id,
-            "sealed": sealed,
-            "updated_at": to_ms(self._link.clock.now()),
-        }
-        key = composite_key(owner.tenant, owner.connection, self._stream)
+        cursor = cursor_of(
+            self._link.keys, self._owner, self._stream, position, fetch=self._reserved, now_ms=self._now_ms()
+        )
+        key = composite_key(self._owner.tenant, self._owner.connection, self._stream)
         self._publisher.record(CURSORS, key, cursor)
 
     def save_last(self, position: bytes) -> None:
@@ -120,47 +112,24 @@ class Session(Generic[Token]):
     def _register(self) -> None:
         """Makes the connection known."""
         if self._connection is None:
-            self._announce(self._blank())
+            self._announce(new_connection(self._owner))
 
     def touch(self) -> None:
         """Writes down that a run has ended now; all else that the log knows of the connection stays."""
-        self._announce({**(self._connection or self._blank()), "last_sync": to_ms(self._link.clock.now())})
+        self._announce({**(self._connection or new_connection(self._owner)), "last_sync": self._now_ms()})
         self.drain()
 
     def bury(self, origin: str, poison: PoisonError) -> None:
         """Sends a dead letter. The same origin has the same id each time."""
-        owner = self._owner
-        name = composite_key("connector", owner.tenant, owner.connection, origin)
-        letter: DeadLetter = {
-            "id": blake2b(name, digest_size=8).hexdigest(),
-            "tenant": owner.tenant,
-            "connection": owner.connection,
-            "stage": "connector",
-            "origin": origin,
-            "reason": poison.reason,
-            "detail": str(poison),
-            "at": to_ms(self._link.clock.now()),
-            "state": "open",
-        }
+        letter = dead_letter(self._owner, origin, poison, self._now_ms())
         self._publisher.record(DEAD, origin.encode(), letter)
 
-    def _blank(self) -> Connection:
-        return {
-            "tenant": self._owner.tenant,
-            "connection": self._owner.connection,
-            "member": self._owner.member,
-            "provider": self._owner.provider,
-            "state": "connected",
-            "settings": "{}",
-            "last_sync": None,
-            "oldest": None,
-            "updated_at": 0,
-        }
-
     def _announce(self, connection: Connection) -> None:
-        self._connection = {**connection, "updated_at": to_ms(self._link.clock.now())}
-        key = composite_key(self._owner.tenant, self._owner.connection)
-        self._publisher.record(CONNECTIONS, key, self._connection)
+        self._connection = {**connection, "updated_at": self._now_ms()}
+        self._publisher.record(CONNECTIONS, self._owner.key, self._connection)
+
+    def _now_ms(self) -> int:
+        return to_ms(self._link.clock.now())
 
 
 def saved_position(ledger: Ledger, stream: str, owner: Owner, keys: KeyRing) -> bytes | None:

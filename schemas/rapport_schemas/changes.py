@@ -20,9 +20,9 @@ def event_change(provider_id: str, event: EventFields) -> Change:
     return _change("upsert", provider_id, event=event)
 
 
-def still_shown(provider_id: str) -> Change:
-    """An item is still there, as it was last read."""
-    return _change("upsert", provider_id)
+def still_shown(provider_id: str, at: int | None = None) -> Change:
+    """An item is still there, as it was last read. `at` is its own time, by which it lies in a listing's range, where that is known."""
+    return _change("upsert", provider_id, at=at)
 
 
 def removed(provider_id: str, at: int | None = None, event: EventFields | None = None) -> Change:

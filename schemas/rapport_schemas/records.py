@@ -406,6 +406,60 @@ class Connection(TypedDict):
     last_sync: int | None
     oldest: int | None
     updated_at: int
+    account: str
+    access: str
+    scopes: list[str]
+    reason: str
+    epoch: int
+    history_from: int | None
+    first_total: int
+    first_done: int
+    first_ended: int | None
+    backlog: int
+    last_sweep: int | None
+    push: str
+    out_of_office: OutOfOffice | None
+
+
+class OutOfOffice(TypedDict):
+    """Automatic replies of the member."""
+
+    status: str
+    since: int | None
+    until: int | None
+    audience: str
+
+
+class Wakeup(TypedDict):
+    """Somebody has reason to look at a connection now. It says nothing that would be relied on."""
+
+    tenant: str
+    connection: str
+    kind: str
+    detail: str
+    subscription: str
+    at: int
+
+
+class CoveredDay(TypedDict):
+    """The items of one day."""
+
+    day: str
+    listed: int
+    present: int
+
+
+class Coverage(TypedDict):
+    """What a finished listing of one stream found of it here."""
+
+    tenant: str
+    connection: str
+    stream: str
+    listing: str
+    at: int
+    range_from: int | None
+    range_to: int | None
+    days: list[CoveredDay]
 
 
 class DeadLetter(TypedDict):

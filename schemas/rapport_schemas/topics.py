@@ -29,8 +29,8 @@ class Topic:
 
 
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-_TRIMMED = {**_FOREVER, "segment.bytes": str(64 * 1024 * 1024)}
-"""Its beginning is deleted by workers; the broker gives the room back segment by segment."""
+_TRIMMED = {**_FOREVER, "segment.bytes": str(64 * 1024 * 1024), "segment.ms": str(_HOUR_MS)}
+"""Its beginning is deleted by workers; the broker gives the room back segment by segment, and of no segment that may still grow."""
 _COMPACT = {
     "cleanup.policy": "compact",
     "segment.ms": str(_HOUR_MS),
@@ -72,6 +72,19 @@ DIRECTORY = Topic(
 )
 CURSORS = Topic("rapport.cursors.v1", "cursor", "tenant, connection, stream", config=_COMPACT)
 CONNECTIONS = Topic("rapport.connections.v1", "connection", "tenant, connection", config=_COMPACT)
+WAKEUPS = Topic(
+    "rapport.wakeups.v1",
+    "wakeup",
+    "tenant, connection",
+    config={"cleanup.policy": "delete", "retention.ms": str(24 * _HOUR_MS)},
+)
+"""Reasons to look at a connection now. Whoever holds a partition owns the connections whose keys fall into it."""
+COVERAGE = Topic(
+    "rapport.coverage.v1",
+    "coverage",
+    "tenant, connection, stream (partition of the connection)",
+    config=_COMPACT,
+)
 DEAD = Topic("rapport.dead.v1", "dead_letter", "origin", config=_FOREVER)
 ROUTE_CHANGELOG = Topic("rapport.route.changelog.v1", "changelog", "tenant (partition set)", config=_TRIMMED)
 WEAVE_CHANGELOG = Topic("rapport.weave.changelog.v1", "changelog", "tenant (partition set)", config=_TRIMMED)
@@ -85,6 +98,8 @@ CATALOGUE: tuple[Topic, ...] = (
     DIRECTORY,
     CURSORS,
     CONNECTIONS,
+    WAKEUPS,
+    COVERAGE,
     DEAD,
     ROUTE_CHANGELOG,
     WEAVE_CHANGELOG,
@@ -96,6 +111,26 @@ def composite_key(*parts: str | int) -> bytes:
     return "\0".join(map(str, parts)).encode("utf-8", "surrogateescape")
 
 
+def partition_of(key: bytes, partitions: int = PARTITIONS) -> int:
+    """The partition that Kafka's clients give a key: murmur2, as the Java client computes it."""
+    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def _murmur2(data: bytes) -> int:
+    multiplier, mask = 0x5BD1E995, 0xFFFFFFFF
+    found = (0x9747B28C ^ len(data)) & mask
+    whole = len(data) & ~3
+    for at in range(0, whole, 4):
+        word = int.from_bytes(data[at : at + 4], "little") * multiplier & mask
+        word = (word ^ word >> 24) * multiplier & mask
+        found = (found * multiplier & mask) ^ word
+    if rest := data[whole:]:
+        found = (found ^ int.from_bytes(rest, "little")) * multiplier & mask
+    found = (found ^ found >> 13) * multiplier & mask
+    return found ^ found >> 15
+
+
 WORKERS_GROUP = "rapport-workers"
 SINK_GROUP = "rapport-sink"
-"""Consumer groups: the Faust application's id, and the ClickHouse sink's."""
+CONNECTORS_GROUP = "rapport-connectors"
+"""Consumer groups: the Faust application's id, the ClickHouse sink's, and the one of those who own connections."""

@@ -29,9 +29,11 @@ FIXED_IDS: Final[dict[str, tuple[int, ...]]] = {
     "thread_alias": (4,),
     "directory_entry": (5, 12),
     "cursor": (6,),
-    "connection": (7,),
+    "connection": (7, 15),
     "dead_letter": (8,),
     "changelog": (9, 11),
+    "wakeup": (16,),
+    "coverage": (17,),
 }
 """Schemas of whole record values: the ids of their versions, first to present."""
 

@@ -58,11 +58,39 @@ class Settings(BaseSettings):
     kafka_heap: str = Field(
         default="512m", pattern=r"^[1-9][0-9]*[mg]$", description="Java heap of the local Kafka"
     )
+    connectors: int = Field(
+        default=1, ge=1, le=PARTITIONS, description="connector processes that rapport up starts"
+    )
+    connector: int = Field(
+        default=0, ge=0, description="number of this connector; rapport up sets it for its children"
+    )
+    microsoft_client_id: str | None = Field(
+        default=None, description="application (client) id of your app registration in Microsoft Entra"
+    )
+    microsoft_client_secret: SecretStr | None = Field(
+        default=None, description="its client secret; unset for a public client"
+    )
+    microsoft_authority: str = Field(
+        default="https://login.microsoftonline.com/organizations",
+        description="where Microsoft accounts sign in",
+    )
+    microsoft_graph: str = Field(
+        default="https://graph.microsoft.com/v1.0", description="address of Microsoft Graph"
+    )
+    public_url: str | None = Field(
+        default=None,
+        description="https address under which dashboard and receiver are reached from outside; unset: no push",
+    )
+    webhook_port: Port = Field(default=0, description="port of the receiver of notifications; 0: a free one")
+    ca_file: Path | None = Field(
+        default=None,
+        description="certificates to trust besides the usual ones, in PEM, when asking providers",
+    )
     log_level: str = Field(
         default="info", pattern=r"^(debug|info|warning|error)$", description="least level that is logged"
     )
 
-    @field_validator("home", "master_key_file")
+    @field_validator("home", "master_key_file", "ca_file")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         """Children and later commands see the same folder wherever they are started."""
@@ -76,6 +104,13 @@ class Settings(BaseSettings):
             if not (host and colon and port.isdigit()):
                 raise ValueError("must be host:port[,host:port]")
         return value
+
+    @field_validator("microsoft_authority", "microsoft_graph", "public_url")
+    @classmethod
+    def _https(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme != "https" or not urlsplit(value).hostname):
+            raise ValueError("must be an address like https://host[:port]/path")
+        return None if value is None else value.rstrip("/")
 
     @field_validator("clickhouse", "schema_registry")
     @classmethod

@@ -12,7 +12,7 @@ from rapport_core.clock import to_ms
 from rapport_producers.calendar_archive.connector import Outcome, ingest
 from rapport_producers.calendar_archive.series import Window
 from rapport_producers.calendar_archive.sources import CalendarArchive
-from rapport_producers.publisher import Owner
+from rapport_producers.records import Owner
 from rapport_schemas.records import Change, EventFields
 from rapport_schemas.topics import DEAD
 

@@ -25,7 +25,7 @@ from rapport_producers.archive.sources import Archive, MaildirArchive, MboxArchi
 from rapport_producers.calendar_archive.connector import ingest as calendar_ingest
 from rapport_producers.calendar_archive.series import Window
 from rapport_producers.calendar_archive.sources import CalendarArchive
-from rapport_producers.publisher import Owner
+from rapport_producers.records import Owner
 from rapport_schemas.records import Change, DirectoryEntry
 from rapport_schemas.topics import CALENDAR_RAW, DEAD, Lane
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 from memory_keys import MemoryKeyRing
-from rapport_schemas.records import DirectoryEntry, Item, ItemBody, Mark, ThreadAlias
+from rapport_schemas.records import Connection, Coverage, DirectoryEntry, Item, ItemBody, Mark, ThreadAlias
 from rapport_schemas.sealing import seal
-from rapport_schemas.topics import DIRECTORY, ITEMS, THREAD_ALIAS, composite_key
-from rapport_schemas.wire import Wire, encode_body
+from rapport_schemas.topics import CONNECTIONS, COVERAGE, DIRECTORY, ITEMS, THREAD_ALIAS, composite_key
+from rapport_schemas.wire import Wire, blank, encode_body
 from rapport_sinks.clickhouse.batch import Partition, Record
 
 KEYS = MemoryKeyRing()
@@ -142,3 +142,42 @@ def alias_record(value: ThreadAlias, offset: int, partition: int = 0) -> Record:
 def entry_record(value: DirectoryEntry, offset: int) -> Record:
     """A directory entry as the broker gives it."""
     return Record(Partition(DIRECTORY.name, 0), offset, WIRE.encode("directory_entry", value))
+
+
+def coverage(stream: str, days: dict[str, tuple[int, int]], **changes: Any) -> Coverage:
+    """What a listing found; `days`: (listed, present) by day."""
+    plain: Coverage = {
+        "tenant": TENANT,
+        "connection": "c1",
+        "stream": stream,
+        "listing": "l1",
+        "at": 1_760_000_000_000,
+        "range_from": None,
+        "range_to": None,
+        "days": [
+            {"day": day, "listed": listed, "present": present} for day, (listed, present) in days.items()
+        ],
+    }
+    return cast("Coverage", {**plain, **changes})
+
+
+def connection(connection_id: str, **changes: Any) -> Connection:
+    """A connection's record."""
+    said = {
+        "tenant": TENANT,
+        "connection": connection_id,
+        "member": "m1",
+        "provider": "graph",
+        "state": "connected",
+    }
+    return cast("Connection", {**blank("connection"), **said, **changes})
+
+
+def coverage_record(value: Coverage, offset: int) -> Record:
+    """A coverage record as the broker gives it."""
+    return Record(Partition(COVERAGE.name, 0), offset, WIRE.encode("coverage", value))
+
+
+def connection_record(value: Connection, offset: int) -> Record:
+    """A connection's record as the broker gives it."""
+    return Record(Partition(CONNECTIONS.name, 0), offset, WIRE.encode("connection", value))

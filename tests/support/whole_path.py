@@ -21,7 +21,7 @@ from rapport_producers.archive.sources import Archive, MboxArchive
 from rapport_producers.calendar_archive.connector import ingest as ingest_calendar
 from rapport_producers.calendar_archive.series import Window
 from rapport_producers.calendar_archive.sources import CalendarArchive
-from rapport_producers.publisher import Owner
+from rapport_producers.records import Owner
 from rapport_schemas.records import Change, DeadLetter, Item, ItemBody
 from rapport_schemas.topics import DEAD, RAW_TOPICS
 

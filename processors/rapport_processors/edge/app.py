@@ -42,6 +42,8 @@ _WEAVE_RECORDS = 64
 """Pages are large; many routed records hold a few labels only."""
 _BATCH_WITHIN_SECONDS = 0.02
 _FANOUT_RECORDS = 1000
+_TIDY_SECONDS = 60.0
+"""How often is looked whether something was erased."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +86,10 @@ class WorkerApp:
         self._assignment = Assignment(0, frozenset())
         self._watchdog = Watchdog(progress_of(self.app), leave=ports.leave)
         stages = ((self._route, RAW, _ROUTE_RECORDS), (self._weave, _WOVEN, _WEAVE_RECORDS))
+        self._gates: list[tuple[StageRunner, LaneGate]] = []
         for runner, inputs, max_records in stages:
             gate = LaneGate()
+            self._gates.append((runner, gate))
             for lane, lane_topics in inputs.items():
                 for topic in lane_topics:
                     self._agent(topic, lane, gate, self._batches_of(runner, lane), max_records)
@@ -94,6 +98,7 @@ class WorkerApp:
         self.app.on_before_shutdown.connect(self._close)
         self.app.task(self._watch)
         self.app.task(self._trim)
+        self.app.task(self._tidy)
 
     def _runner(self, stage: Any, changelog: Topic, folder: Path) -> StageRunner:
         return StageRunner(
@@ -188,6 +193,25 @@ class WorkerApp:
 
     async def _trim(self) -> None:
         await self._trimmer.run()
+
+    async def _tidy(self) -> None:
+        """Sees to it that what was erased leaves the disk. Live changes pass between two steps."""
+        while True:
+            await asyncio.sleep(_TIDY_SECONDS)
+            try:
+                await self._tidy_stages()
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - as in an agent's body
+                stop_worker(error, leave=self._ports.leave)
+                return
+
+    async def _tidy_stages(self) -> None:
+        for runner, gate in self._gates:
+            more = True
+            while more:
+                async with gate.turn(Lane.BACKFILL):
+                    more = await runner.tidy(self._outlet)
 
     def _trim_routed(self, committed: Mapping[TP, int]) -> None:
         """What weave committed stands in its state and in what it published; the log is kept in `RAW`, not here."""

@@ -76,6 +76,11 @@ class Rolling:
     rewritten: int = 0
     cursor: bytes = b""
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a round has begun and not ended."""
+        return self.start != _NONE
+
     def encode(self) -> bytes:
         """As it stands in state."""
         return _NUMBERS.pack(self.base, self.logged, self.start, self.rewritten) + self.cursor
@@ -93,7 +98,9 @@ class Rolling:
         return cls(base, logged, start, rewritten, value[_NUMBERS.size :])
 
 
-def roll(rows: Rows, changes: list[Change], last_offset: int, pace: Pace) -> tuple[Rolling, list[Row]]:
+def roll(
+    rows: Rows, changes: list[Change], last_offset: int, pace: Pace, *, anew: bool = False
+) -> tuple[Rolling, list[Row]]:
     """What a batch with these changes logs before them, and how far the round is afterwards.
 
     Args:
@@ -102,10 +109,11 @@ def roll(rows: Rows, changes: list[Change], last_offset: int, pace: Pace) -> tup
         last_offset: of the owner's last record in the changelog, a batch or its fence. A log that begins with it fences
             off whoever writes late, just as the whole log does.
         pace: when to begin, and how fast to go.
+        anew: whether a round begins now in any case, in place of one that is under way.
     """
     before = Rolling.of(rows)
     changed = _size(changes)
-    if before.start == _NONE and _is_due(rows, before, pace):
+    if anew or (before.start == _NONE and _is_due(rows, before, pace)):
         before = replace(before, start=last_offset, rewritten=0, cursor=b"")
     if before.start == _NONE:
         return replace(before, logged=before.logged + changed), []

@@ -138,6 +138,11 @@ class RocksStore:
         self._db.write(batch, self._write)
         self._position = position
 
+    def merge(self) -> None:
+        """Has nothing left on disk of rows that were deleted or replaced. Blocks for as long as it takes to write all anew."""
+        self._db.flush()
+        self._db.compact_range(None, None)
+
     def wipe(self) -> None:
         """Forgets everything: for a store that is ahead of its changelog, or whose changelog began anew."""
         self.close()

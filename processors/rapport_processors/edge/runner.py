@@ -21,6 +21,7 @@ from rapport_core.errors import InvariantError, UnavailableError
 from rapport_processors.edge.recovery import Abandoned, recover
 from rapport_processors.edge.rewriting import ROLLING_KEY, Change, Pace, Rolling, roll
 from rapport_processors.edge.rocks import Position, RocksStore, shared_cache
+from rapport_processors.edge.tidying import FAST, NOTE, next_step
 from rapport_processors.outbox import OutRecord
 from rapport_processors.records import InRecord
 from rapport_processors.state import StateBatch
@@ -91,10 +92,14 @@ class StageRunner:
         new_consumer: Callable[[], Consumer],
         trim: Trim,
         pace: Pace | None = None,
+        segment_ms: int | None = None,
     ) -> None:
+        """`segment_ms`: when the changelog's broker begins a new segment; else as the topic is created."""
         self._stage, self._changelog, self._wire, self._clock = stage, changelog, wire, clock
         self._state_dir, self._new_consumer = state_dir / stage.name, new_consumer
         self._trim, self._pace = trim, pace or Pace()
+        self._segment_ms = int(changelog.config["segment.ms"]) if segment_ms is None else segment_ms
+        self._tidying = asyncio.Lock()
         self._cache = shared_cache()
         self._owned = _Owned()
 
@@ -107,6 +112,12 @@ class StageRunner:
         """
         if not still_assigned():
             raise Abandoned  # a number drawn this late may be above the next owner's: it must fence nobody off
+        async with self._tidying:
+            await self._take_over(assignment, outlet, still_assigned)
+
+    async def _take_over(
+        self, assignment: Assignment, outlet: Outlet, still_assigned: Callable[[], bool]
+    ) -> None:
         for partition in self._owned.stores.keys() - assignment.partitions:
             self._owned.stores.pop(partition).close()
         fence = _changelog(assignment.number, [])
@@ -168,8 +179,36 @@ class StageRunner:
             changes[partition] = state.changes()
         return outputs, changes
 
+    async def tidy(self, outlet: Outlet) -> bool:
+        """One step towards leaving no trace of what was erased, in one partition (tidying.py). Whether another is due at once.
+
+        Call it only while no batch is handled: it is one.
+        """
+        async with self._tidying:
+            assignment = self._owned.assignment
+            for partition, store in self._owned.stores.items():
+                step = next_step(
+                    store.get(NOTE),
+                    is_rolling=Rolling.of(store).is_under_way,
+                    now_ms=to_ms(self._clock.now()),
+                    segment_ms=self._segment_ms,
+                )
+                if step is None:
+                    continue
+                if step.merges:
+                    await asyncio.to_thread(store.merge)
+                changes: dict[int, list[Change]] = {partition: [(NOTE, step.note)]}
+                return await self._confirm_changes(assignment, changes, outlet, pace=FAST, anew=step.anew)
+        return False
+
     async def _confirm_changes(
-        self, assignment: Assignment, changes: dict[int, list[Change]], outlet: Outlet
+        self,
+        assignment: Assignment,
+        changes: dict[int, list[Change]],
+        outlet: Outlet,
+        *,
+        pace: Pace | None = None,
+        anew: bool = False,
     ) -> bool:
         """Logs and applies what a batch changed. False when its partitions were lost meanwhile."""
         if self._owned.assignment is not assignment:
@@ -178,7 +217,9 @@ class StageRunner:
             (partition, self._changelog_record(partition, record))
             for partition, its_changes in changes.items()
             if its_changes
-            for record in _changelog_records(assignment.number, self._rolled(partition, its_changes))
+            for record in _changelog_records(
+                assignment.number, self._rolled(partition, its_changes, pace or self._pace, anew=anew)
+            )
         ]
         if not logged:
             return True
@@ -221,10 +262,10 @@ class StageRunner:
         if (base := Rolling.of(store).base) > before:
             self._trim_below(partition, base)
 
-    def _rolled(self, partition: int, changes: list[Change]) -> list[Change]:
+    def _rolled(self, partition: int, changes: list[Change], pace: Pace, *, anew: bool) -> list[Change]:
         """What to log of a batch: rows that stand, then its changes. How far the rows go becomes one of the changes."""
         store = self._store(partition)
-        rolling, rewritten = roll(store, changes, self._owned.last[partition], self._pace)
+        rolling, rewritten = roll(store, changes, self._owned.last[partition], pace, anew=anew)
         changes.append((ROLLING_KEY, rolling.encode()))
         return [*rewritten, *changes]
 

@@ -22,7 +22,7 @@ from rapport_producers.archive.position import Mark, NumberedMail, Position, Rea
 from rapport_producers.archive.sources import Archive
 from rapport_producers.ledger import Ledger
 from rapport_producers.pages import Pager, Sized, fitting
-from rapport_producers.publisher import Owner
+from rapport_producers.records import Owner
 from rapport_producers.session import Link, Session, StoppedError, check_owner, saved_position
 from rapport_schemas.changes import mail_change
 from rapport_schemas.topics import MAIL_RAW, Lane

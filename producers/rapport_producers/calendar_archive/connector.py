@@ -29,7 +29,7 @@ from rapport_producers.calendar_archive.shelf import Shelf, ShelvedEvent
 from rapport_producers.calendar_archive.sources import CalendarArchive, CalendarFile, instead_of_calendar
 from rapport_producers.ledger import Ledger
 from rapport_producers.pages import Pager, Sized, fitting
-from rapport_producers.publisher import Listing, Owner
+from rapport_producers.records import Listing, Owner
 from rapport_producers.session import Link, Session, StoppedError, check_owner, saved_position
 from rapport_schemas.changes import still_shown
 from rapport_schemas.records import Change

@@ -8,13 +8,23 @@ from typing import NamedTuple, cast
 
 from rapport_core.errors import PoisonError
 from rapport_core.keys import KeyRing
-from rapport_schemas.records import DeadLetter, DirectoryEntry, Item, ItemBody, ThreadAlias
-from rapport_schemas.topics import DIRECTORY, ITEMS, THREAD_ALIAS
+from rapport_schemas.records import (
+    Connection,
+    Coverage,
+    DeadLetter,
+    DirectoryEntry,
+    Item,
+    ItemBody,
+    ThreadAlias,
+)
+from rapport_schemas.topics import CONNECTIONS, COVERAGE, DIRECTORY, ITEMS, THREAD_ALIAS
 from rapport_schemas.wire import Wire
 from rapport_sinks.clickhouse.rows import (
     ItemKey,
     Row,
     alias_row,
+    connection_row,
+    coverage_row,
     is_live,
     item_key,
     mark_row,
@@ -23,6 +33,8 @@ from rapport_sinks.clickhouse.rows import (
 )
 
 _NAMED_KINDS = frozenset({"tenant", "member", "customer", "contact"})
+_SUPERSEDED = frozenset({ITEMS.name, COVERAGE.name, CONNECTIONS.name})
+"""Topics in which a tombstone says nothing: what takes the place of the record it removes has its own record before it."""
 
 
 class Partition(NamedTuple):
@@ -96,6 +108,8 @@ class Batch:
     items: dict[ItemKey, list[Versioned]] = field(default_factory=dict)
     aliases: dict[tuple[str, int, str], Row] = field(default_factory=dict)
     subjects: dict[tuple[str, str, str], Row] = field(default_factory=dict)
+    coverage: dict[tuple[str, str, str], Row] = field(default_factory=dict)
+    connections: dict[tuple[str, str], Row] = field(default_factory=dict)
     marks: list[Row] = field(default_factory=list)
     dead: list[DeadLetter] = field(default_factory=list)
     next_offsets: dict[Partition, int] = field(default_factory=dict)
@@ -106,8 +120,8 @@ def read(records: Iterable[Record], wire: Wire, fence: Fence, now_ms: int) -> Ba
     batch = Batch()
     for record in records:
         batch.next_offsets[record.partition] = record.offset + 1
-        if record.value is None and record.partition.topic == ITEMS.name:
-            continue  # the record that took its place has another key and stands before it
+        if record.value is None and record.partition.topic in _SUPERSEDED:
+            continue
         try:
             _READERS[record.partition.topic](batch, record, wire, fence, now_ms)
         except PoisonError as error:
@@ -164,7 +178,25 @@ def _read_entry(batch: Batch, record: Record, wire: Wire, _fence: Fence, now_ms:
         batch.subjects[entry["tenant"], entry["kind"], entry["id"]] = row
 
 
-_READERS = {ITEMS.name: _read_item, THREAD_ALIAS.name: _read_alias, DIRECTORY.name: _read_entry}
+def _read_coverage(batch: Batch, record: Record, wire: Wire, _fence: Fence, _now_ms: int) -> None:
+    coverage = cast("Coverage", wire.decode(COVERAGE.schema, record.value))
+    key = coverage["tenant"], coverage["connection"], coverage["stream"]
+    batch.coverage[key] = coverage_row(coverage, record.offset)
+
+
+def _read_connection(batch: Batch, record: Record, wire: Wire, _fence: Fence, _now_ms: int) -> None:
+    connection = cast("Connection", wire.decode(CONNECTIONS.schema, record.value))
+    key = connection["tenant"], connection["connection"]
+    batch.connections[key] = connection_row(connection, record.offset)
+
+
+_READERS = {
+    ITEMS.name: _read_item,
+    THREAD_ALIAS.name: _read_alias,
+    DIRECTORY.name: _read_entry,
+    COVERAGE.name: _read_coverage,
+    CONNECTIONS.name: _read_connection,
+}
 
 
 def _dead_letter(record: Record, tenant: str, error: PoisonError, now_ms: int) -> DeadLetter:

@@ -47,10 +47,10 @@ class ClickHouse:
         self._client = client
         self._where = where
 
-    def command(self, sql: str) -> None:
-        """Run one statement that returns nothing."""
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run one statement that returns nothing. `parameters` as for `rows`."""
         try:
-            self._client.command(sql)
+            self._client.command(sql, parameters=dict(parameters or {}))
         except ClickHouseError as error:
             raise _translated(error, self._where) from error
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from datetime import date
 from typing import Any, NamedTuple, cast
 
 from rapport_core.errors import PoisonError
 from rapport_core.keys import TenantKeys
-from rapport_schemas.records import DirectoryEntry, Item, ItemBody, Mark, Origin, ThreadAlias
+from rapport_schemas.records import (
+    Connection,
+    Coverage,
+    DirectoryEntry,
+    Item,
+    ItemBody,
+    Mark,
+    Origin,
+    ThreadAlias,
+)
 from rapport_schemas.sealing import unseal
 from rapport_schemas.topics import composite_key
 from rapport_schemas.wire import decode_body
@@ -19,6 +29,8 @@ _DAY_MS = 86_400_000
 _EARLIEST_MS = -2_208_988_800_000
 _LATEST_MS = 10_413_791_999_999
 _MAX_GENERATION = 2**32 - 1
+_EPOCH = date(1970, 1, 1)
+_NO_REPLIES = ("", None, None, "")
 
 
 class Place(NamedTuple):
@@ -100,6 +112,7 @@ def fact_row(item: Item, body: ItemBody, ver: int) -> Row:
         int(body["all_day"]),
         int(body["private"]),
         body["series"],
+        sorted({key.partition("\x1f")[0] for key in body["copies"]}),
     )
 
 
@@ -175,6 +188,42 @@ def subject_row(entry: DirectoryEntry, ver: int) -> Row:
     )
 
 
+def coverage_row(coverage: Coverage, ver: int) -> Row:
+    """The row of `coverage`. Raises PoisonError(`invalid`) for a record of nothing, or one whose days are none."""
+    if not coverage["tenant"] or not coverage["connection"] or not coverage["stream"]:
+        raise PoisonError("invalid", "a coverage record without tenant, connection or stream")
+    days = coverage["days"]
+    return (
+        coverage["tenant"],
+        coverage["connection"],
+        coverage["stream"],
+        _stored_ms(coverage["at"]),
+        [_covered_day(day["day"]) for day in days],
+        [day["listed"] for day in days],
+        [day["present"] for day in days],
+        ver,
+    )
+
+
+def connection_row(connection: Connection, ver: int) -> Row:
+    """The row of `connections`. Raises PoisonError(`invalid`) for a record that names none."""
+    if not connection["tenant"] or not connection["connection"]:
+        raise PoisonError("invalid", "a connection record without tenant or id")
+    away = connection["out_of_office"]
+    replies: Row = _NO_REPLIES
+    if away is not None:
+        replies = (away["status"], _stored_ms(away["since"]), _stored_ms(away["until"]), away["audience"])
+    return (
+        connection["tenant"],
+        connection["connection"],
+        connection["member"],
+        connection["state"],
+        _stored_ms(connection["last_sweep"]),
+        *replies,
+        ver,
+    )
+
+
 def mark_row(mark: Mark, topic: str, partition: int, now_ms: int) -> Row:
     """The row of `marks`: what stood before the mark in this partition is visible."""
     return (mark["id"], mark["tenant"], topic, partition, now_ms)
@@ -182,6 +231,14 @@ def mark_row(mark: Mark, topic: str, partition: int, now_ms: int) -> Row:
 
 def _stored_ms(at: int | None) -> int | None:
     return None if at is None else min(max(at, _EARLIEST_MS), _LATEST_MS)
+
+
+def _covered_day(day: str) -> int:
+    try:
+        number = (date.fromisoformat(day) - _EPOCH).days if day else 0
+    except ValueError as error:
+        raise PoisonError("invalid", "a coverage record with a day that is none") from error
+    return min(max(number, _EARLIEST_MS // _DAY_MS), _LATEST_MS // _DAY_MS)
 
 
 def _distinct(ids: list[str]) -> list[str]:

@@ -92,7 +92,14 @@ class Sink:
         batch = read(records, self._wire, fence, now_ms)
         items = opened(batch, self._keys, now_ms)
         self._dead.send(batch.dead)
-        self._writer.write(items, list(batch.subjects.values()), list(batch.aliases.values()), batch.marks)
+        self._writer.write(
+            items,
+            list(batch.subjects.values()),
+            list(batch.aliases.values()),
+            batch.marks,
+            coverage=list(batch.coverage.values()),
+            connections=list(batch.connections.values()),
+        )
         try:
             self._source.commit(batch.next_offsets, fence)
         except LostPartitionError:

@@ -15,10 +15,10 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from rapport_core.errors import UnavailableError
-from rapport_schemas.topics import DIRECTORY, ITEMS, THREAD_ALIAS
+from rapport_schemas.topics import CONNECTIONS, COVERAGE, DIRECTORY, ITEMS, THREAD_ALIAS
 from rapport_sinks.clickhouse.batch import Fence, Partition, Record
 
-TOPICS = (ITEMS.name, THREAD_ALIAS.name, DIRECTORY.name)
+TOPICS = (ITEMS.name, THREAD_ALIAS.name, DIRECTORY.name, COVERAGE.name, CONNECTIONS.name)
 
 CONSUMER_SETTINGS: Final[dict[str, Any]] = {
     # A sink that starts before its topics are made would otherwise look again after five minutes.

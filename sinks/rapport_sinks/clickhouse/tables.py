@@ -57,6 +57,7 @@ _FACTS = {
     "all_day": "UInt8",
     "private": "UInt8",
     "series": "String",
+    "connections": _NAMES,
 }
 ITEMS = Table("items", _FACTS)
 THREAD_ITEMS = Table("thread_items", _FACTS)
@@ -92,7 +93,13 @@ DECISIONS = Table(
 
 STRANGER_NAMES = Table(
     "stranger_names",
-    {"tenant": "String", "kind": _LOW, "hash": "String", "sealed": "String"},
+    {
+        "tenant": "String",
+        "kind": _LOW,
+        "hash": "String",
+        "sealed": "String",
+        "written_at": "DateTime('UTC')",
+    },
 )
 
 THREAD_ALIAS = Table(
@@ -111,6 +118,36 @@ SUBJECTS = Table(
         "settings": "String",
         "ver": "UInt64",
         "is_deleted": "UInt8",
+    },
+)
+
+COVERAGE = Table(
+    "coverage",
+    {
+        "tenant": "String",
+        "connection": "String",
+        "stream": "String",
+        "at": "DateTime64(3, 'UTC')",
+        "days": "Array(Date32)",
+        "listed": "Array(UInt64)",
+        "present": "Array(UInt64)",
+        "ver": "UInt64",
+    },
+)
+
+CONNECTIONS = Table(
+    "connections",
+    {
+        "tenant": "String",
+        "connection": "String",
+        "member": "String",
+        "state": _LOW,
+        "last_sweep": _AT,
+        "replies": _LOW,
+        "replies_since": _AT,
+        "replies_until": _AT,
+        "replies_audience": _LOW,
+        "ver": "UInt64",
     },
 )
 

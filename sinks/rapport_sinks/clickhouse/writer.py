@@ -27,6 +27,8 @@ from rapport_sinks.clickhouse.rows import (
 )
 from rapport_sinks.clickhouse.strangers import StrangerNames
 from rapport_sinks.clickhouse.tables import (
+    CONNECTIONS,
+    COVERAGE,
     DECISIONS,
     ITEMS,
     ITEMS_GONE,
@@ -60,9 +62,16 @@ class Writer:
         self._strangers = StrangerNames(client)
 
     def write(
-        self, items: Sequence[Opened], subjects: Sequence[Row], aliases: Sequence[Row], marks: Sequence[Row]
+        self,
+        items: Sequence[Opened],
+        subjects: Sequence[Row],
+        aliases: Sequence[Row],
+        marks: Sequence[Row],
+        *,
+        coverage: Sequence[Row] = (),
+        connections: Sequence[Row] = (),
     ) -> None:
-        """Make a batch visible: names of strangers, decisions, deleted rows, facts, names and aliases, and last the marks."""
+        """Make a batch visible: names of strangers, decisions, deleted rows, facts, all else, and last the marks."""
         earlier = self._earlier(item.key for item in items)
         # A newer version that is written down is whole or being written by its own batch: ours is history.
         current = [item for item in items if item.key not in earlier or earlier[item.key].ver <= item.ver]
@@ -77,6 +86,8 @@ class Writer:
         self._client.insert(THREAD_ITEMS, facts)
         self._client.insert(SUBJECTS, subjects)
         self._client.insert(THREAD_ALIAS, aliases)
+        self._client.insert(COVERAGE, coverage)
+        self._client.insert(CONNECTIONS, connections)
         self._client.insert(MARKS, marks)
 
     def withdraw(self, items: Sequence[Opened]) -> None:

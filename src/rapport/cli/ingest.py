@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Protocol
 
@@ -17,6 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from rapport import logs
+from rapport.directory.read import read_entries
+from rapport.history import history_begin, months_later
 from rapport.ingest_lock import only_reader
 from rapport.kafka import consumer, ensure_topics, producer, wire
 from rapport.settings import Endpoints, Settings, endpoints, load_settings
@@ -31,11 +32,9 @@ from rapport_producers.calendar_archive import connector as calendars
 from rapport_producers.calendar_archive.series import Window
 from rapport_producers.calendar_archive.sources import CalendarArchive
 from rapport_producers.ledger import Ledger, fold
-from rapport_producers.publisher import Owner
+from rapport_producers.records import Owner
 from rapport_producers.session import Link
-from rapport_schemas.records import DirectoryEntry
-from rapport_schemas.topics import CONNECTIONS, CURSORS, DIRECTORY, composite_key
-from rapport_schemas.wire import Wire
+from rapport_schemas.topics import CONNECTIONS, CURSORS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -221,19 +220,9 @@ def default_connection(member: str, path: Path, kind: str = "archive") -> str:
 
 def expansion_window(clock: Clock, history_months: int) -> Window:
     """The days in which series are expanded: so many months back from today, and six ahead, in UTC."""
-    today = clock.now().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    begin = _months_later(today, -history_months)
-    end = _months_later(today, _MONTHS_AHEAD) + timedelta(days=1)
-    return Window(to_ms(begin), to_ms(end))
-
-
-def _months_later(day: datetime, months: int) -> datetime:
-    """The same day of another month, or its last; never before the year 1."""
-    years, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    if years < 1:
-        return datetime(1, 1, 1, tzinfo=UTC)
-    last = monthrange(years, month + 1)[1]
-    return day.replace(year=years, month=month + 1, day=min(day.day, last))
+    now = clock.now()
+    end = months_later(history_begin(now, 0), _MONTHS_AHEAD) + timedelta(days=1)
+    return Window(to_ms(history_begin(now, history_months)), to_ms(end))
 
 
 def calendar_summary(name: str, outcome: calendars.Outcome) -> str:
@@ -301,7 +290,7 @@ def _read(name: str, owner: Owner, settings: Settings, where: Endpoints, read: _
 def _look_up(where: Endpoints, reader: Consumer, owner: Owner) -> _Known:
     """What the log knows of the connection, after making sure that its member is in the directory."""
     decode = wire(where)
-    member, tenant = _directory_entries(
+    member, tenant = read_entries(
         reader, decode, ("member", owner.member), ("tenant", owner.tenant), tenant=owner.tenant
     )
     if member is None or member["deleted"]:
@@ -317,19 +306,6 @@ def _look_up(where: Endpoints, reader: Consumer, owner: Owner) -> _Known:
     ledger = fold(records, decode, owner.tenant, owner.connection)
     _, settings = parse_tenant(tenant["settings"] if tenant else "")
     return _Known(ledger, parse_settings(settings))
-
-
-def _directory_entries(
-    reader: Consumer, decode: Wire, *names: tuple[str, str], tenant: str
-) -> list[DirectoryEntry | None]:
-    """The newest record of each (kind, id), None without one."""
-    newest: dict[bytes, bytes | None] = {composite_key(tenant, *name): None for name in names}
-    for message in read_all(reader, DIRECTORY):
-        if (key := message.key()) in newest:
-            newest[key] = message.value()
-    return [
-        decode.decode("directory_entry", value) if value is not None else None for value in newest.values()
-    ]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from rapport.cli import (
     dead_letters,
     demo,
     directory,
+    disconnecting,
     ingest,
     matching,
     people,
@@ -36,7 +37,7 @@ app.add_typer(settings_command.app, name="settings")
 app.add_typer(people.app, name="user")
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(ingest.app, name="ingest")
-for flat in (services.app, status.app, matching.app, results.app, demo.app):
+for flat in (services.app, status.app, matching.app, disconnecting.app, results.app, demo.app):
     app.registered_commands.extend(flat.registered_commands)
     app.registered_groups.extend(flat.registered_groups)
 

@@ -14,9 +14,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from rapport.dashboard import board, drilldown, matching, signing_in
+from rapport.dashboard import board, connecting, connections, drilldown, matching, signing_in
 from rapport.dashboard.guard import Guard
-from rapport.dashboard.parts import Parts, parts_of
+from rapport.dashboard.parts import ConnectionParts, Parts, parts_of
 from rapport.dashboard.ports import BoardReader, Chooser, LeftOutReader
 from rapport.dashboard.rendering import STATIC_FOLDER, page
 from rapport.store import Store
@@ -31,6 +31,7 @@ _TITLES: Final = {
     404: "Nothing is here",
     405: "That does not work here",
     500: "Something broke",
+    409: "That does not work now",
     503: "The numbers cannot be read now",
 }
 _SECONDS_TO_RETRY: Final = "10"
@@ -42,6 +43,7 @@ def create_app(
     *,
     left_out: LeftOutReader | None = None,
     choose: Chooser | None = None,
+    with_connections: ConnectionParts | None = None,
     clock: Clock | None = None,
     cookie: str = "rapport_session",
 ) -> Guard:
@@ -52,6 +54,7 @@ def create_app(
         open_board: gives the numbers, or raises UnavailableError while they cannot be reached; asked by every page.
         left_out: explains to admins what is in no number; None: such an item is not found.
         choose: settles for admins who an ambiguous address is; None: the page shows the command that does it.
+        with_connections: for the pages about connections; None: there are none. Pages of what it cannot do are left out, too.
         clock: the machine's when None.
         cookie: name of the session cookie; give every instance on one host its own.
     """
@@ -64,6 +67,7 @@ def create_app(
             Route("/conversations/{thread:str}", drilldown.show_conversation),
             Route("/matching", matching.show_matching),
             Route("/matching", matching.choose, methods=["POST"]),
+            *_connection_routes(with_connections),
             Route("/login", signing_in.show),
             Route("/login", signing_in.sign_in, methods=["POST"]),
             Route("/logout", signing_in.sign_out, methods=["POST"]),
@@ -78,9 +82,38 @@ def create_app(
             Exception: _broken,
         },
     )
-    app.state.parts = Parts(store, open_board, left_out, choose, clock or SystemClock(), cookie)
+    app.state.parts = Parts(
+        store, open_board, left_out, choose, with_connections, clock or SystemClock(), cookie
+    )
     # Around everything, also around the page for faults: no answer leaves without its headers.
     return Guard(app, store=store, cookie=cookie, on_fault=_fault)
+
+
+def _connection_routes(given: ConnectionParts | None) -> list[Route]:
+    if given is None:
+        return []
+    routes = [
+        Route("/connections", connections.show_connections),
+        Route("/connections/of/{connection:path}", connections.show_connection),
+    ]
+    if given.settings is not None:
+        routes += [
+            Route("/connections/settings", connections.change_settings, methods=["POST"]),
+            Route("/connections/addresses", connections.change_addresses, methods=["POST"]),
+        ]
+    if given.microsoft is not None:
+        routes += [
+            Route("/connections/microsoft", connecting.ask),
+            Route("/connections/microsoft", connecting.begin, methods=["POST"]),
+            Route(connecting.DONE, connecting.done),
+            Route("/connections/revoke", connecting.revoke, methods=["POST"]),
+        ]
+    if given.disconnecting is not None:
+        routes += [
+            Route("/connections/disconnect", connecting.ask_disconnect),
+            Route("/connections/disconnect", connecting.disconnect, methods=["POST"]),
+        ]
+    return routes
 
 
 class _Static(StaticFiles):

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from rapport.dashboard.crosssite import same, session_csrf
+from rapport.dashboard.forms import field, own_form, refused
 from rapport.dashboard.guard import signed_in_of
 from rapport.dashboard.parts import Parts, parts_of
 from rapport.dashboard.ports import Chooser
@@ -20,7 +20,6 @@ from rapport.store.users import User
 from rapport_core.errors import ConfigError
 from rapport_sinks.clickhouse.matching_health import FLOOD_DAYS, HEALTH_DAYS, HEALTH_ROWS
 
-_OLD_FORM: Final = "This page was open for too long. Load it again, then choose once more."
 _WHAT: Final = {"address": "contact", "domain": "customer"}
 _RULES: Final = {
     "no_customer": "nobody in it is a customer",
@@ -53,13 +52,11 @@ def show_matching(request: Request) -> Response:
 async def choose(request: Request) -> Response:
     """Settles who an ambiguous address or domain is: an entry of the directory like any other. For admins, audited."""
     signed_in, parts = signed_in_of(request), parts_of(request)
-    form = await request.form(max_fields=10, max_files=0)
-    if not same(form.get("csrf"), session_csrf(signed_in.token)):
-        raise HTTPException(403, _OLD_FORM)
+    form = await own_form(request)
     user = signed_in.session.user
     if user.role != "admin" or parts.choose is None:
         raise HTTPException(403, "Your role does not change the directory.")
-    what, value, who = (str(form.get(name, "")) for name in ("what", "value", "who"))
+    what, value, who = (field(form, name) for name in ("what", "value", "who"))
     if what not in _WHAT or not value or not who:
         raise HTTPException(400, "This form does not say who it is. Load the page again.")
     await run_in_threadpool(_choose, parts, parts.choose, user, {what: value, _WHAT[what]: who})
@@ -71,7 +68,7 @@ def _choose(parts: Parts, chooser: Chooser, user: User, choice: Mapping[str, str
         chooser(user.tenant, **choice)
     except ConfigError as error:
         # Somebody else changed the directory since the page was shown.
-        raise HTTPException(409, f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
+        raise refused(error) from error
     [(kind, who)] = [(kind, choice[kind]) for kind in _WHAT.values() if kind in choice]
     parts.store.audit.record(
         tenant=user.tenant, user=user.id, action="ambiguity_settled", object=f"{kind} {who}"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
+from rapport_schemas.records import Connection
 from rapport_sinks.clickhouse.matching_health import Health
 
 Json = Mapping[str, Any]
@@ -126,4 +127,134 @@ class Chooser(Protocol):
         self, tenant: str, *, address: str = "", contact: str = "", domain: str = "", customer: str = ""
     ) -> object:
         """Returns once it is written. Raises ConfigError where there is nothing to choose, and UnavailableError."""
+        ...
+
+
+class ConnectionReader(Protocol):
+    """How connections stand; `rapport.newest.Newest.of` answers, tests have a fake."""
+
+    def __call__(self, tenant: str) -> Sequence[Connection]:
+        """The newest record of every connection of the tenant, by id. May raise UnavailableError. Safe from several threads."""
+        ...
+
+
+class Compared(TypedDict):
+    """One day of a connection as the last comparison with the provider found it.
+
+    Attributes:
+        day: YYYY-MM-DD in UTC; empty for items without a time.
+        listed: items the provider showed.
+        present: those of them that are here.
+        missing: those that are not.
+        matched: those that belong to a customer.
+    """
+
+    day: str
+    listed: int
+    present: int
+    missing: int
+    matched: int
+
+
+class CompletenessReader(Protocol):
+    """What comparing with the provider found."""
+
+    def __call__(self, tenant: str, connection: str, since: date) -> Sequence[Compared]:
+        """Every compared day from `since` on, the oldest first; empty before the first comparison. May raise UnavailableError."""
+        ...
+
+
+class MemberAddress(TypedDict):
+    """One address of a member; `ended` when it is no longer the member's."""
+
+    address: str
+    ended: bool
+
+
+class OwnSettings(TypedDict):
+    """What the directory says of a connection and its member.
+
+    Attributes:
+        addresses: the member's, as the directory sorts them.
+        everybody: the settings of the tenant in force.
+        own: what the connection has of its own.
+    """
+
+    addresses: Sequence[MemberAddress]
+    everybody: Mapping[str, object]
+    own: Mapping[str, object]
+
+
+class ConnectionSettings(Protocol):
+    """Reads and changes what the directory says of a connection; `rapport.connection_settings.SettingsDesk` does it.
+
+    Every call may raise UnavailableError, and every change ConfigError for what cannot be. A change returns once it is
+    written; what it can affect is decided again from then on. Safe from several threads.
+    """
+
+    def read(self, tenant: str, connection: str, member: str) -> OwnSettings:
+        """What holds now."""
+        ...
+
+    def override(self, tenant: str, connection: str, values: Mapping[str, object]) -> None:
+        """Gives the connection settings of its own; with the value None it has what the tenant has."""
+        ...
+
+    def add_address(self, tenant: str, member: str, address: str) -> None:
+        """The member has this address, too."""
+        ...
+
+    def end_address(self, tenant: str, member: str, address: str) -> None:
+        """It was the member's until now."""
+        ...
+
+    def delete_address(self, tenant: str, member: str, address: str) -> None:
+        """It never was the member's."""
+        ...
+
+
+class Connecting(Protocol):
+    """Signs members in at Microsoft."""
+
+    def begin(self, tenant: str, member: str, redirect: str, session: str, features: Sequence[str]) -> str:
+        """Begins a sign-in that only this session can finish. Returns Microsoft's page to go to.
+
+        Raises ConfigError when there is no such member, SignInError when Microsoft gives no page, and UnavailableError.
+
+        Args:
+            tenant: whose member.
+            member: whose mailbox.
+            redirect: where Microsoft sends the browser back to.
+            session: what is known to the browser's session alone.
+            features: optional ones that were chosen, each with a permission of its own.
+        """
+        ...
+
+    def finish(self, session: str, query: Mapping[str, str]) -> Connection:
+        """Takes what Microsoft sent back, connects, and returns the connection.
+
+        Raises SignInError when Microsoft refuses, ConfigError when it is not the session's or not the member's account, and
+        UnavailableError.
+        """
+        ...
+
+    def revoke(self, tenant: str, connection: str) -> None:
+        """Drops the connection's tokens; everything that was read is kept. May raise UnavailableError."""
+        ...
+
+
+class Disconnecting(Protocol):
+    """Ends connections for good."""
+
+    def touched(self, tenant: str, connection: str) -> int:
+        """How many items have a copy from this connection. May raise UnavailableError."""
+        ...
+
+    def disconnect(self, tenant: str, connection: str, *, keep_counts: bool, user: str) -> bool:
+        """Erases the connection's content; its counts, too, unless they are kept. Audited as done by `user`.
+
+        May raise ConfigError where there is nothing to end, or a command reads it just now, and UnavailableError.
+
+        Returns whether it is done; otherwise it is queued and goes on by itself.
+        """
         ...

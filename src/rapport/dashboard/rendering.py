@@ -37,12 +37,19 @@ def page(
     shared = {
         "user": signed_in.session.user if signed_in else None,
         "csrf": session_csrf(signed_in.token) if signed_in else "",
+        "has_connections": _has_connections(request),
     }
     return HTMLResponse(
         _environment().get_template(template).render({**shared, **values}),
         status_code=status,
         headers=headers,
     )
+
+
+def _has_connections(request: Request) -> bool:
+    """Whether there are pages about connections; none where a request broke before it reached the application."""
+    app = request.scope.get("app")
+    return app is not None and app.state.parts.connections is not None
 
 
 @cache

@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 import structlog
 from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from rapport.dashboard.crosssite import fresh_token, same, session_csrf
+from rapport.dashboard.crosssite import fresh_token, same
+from rapport.dashboard.forms import own_form
 from rapport.dashboard.guard import signed_in_of
 from rapport.dashboard.parts import Parts, parts_of
 from rapport.dashboard.rendering import page
@@ -62,9 +62,7 @@ async def sign_in(request: Request) -> Response:
 async def sign_out(request: Request) -> Response:
     """Ends the session."""
     signed_in = signed_in_of(request)
-    form = await request.form(max_fields=10, max_files=0)
-    if not same(form.get("csrf"), session_csrf(signed_in.token)):
-        raise HTTPException(403, _OLD_FORM)
+    await own_form(request)
     parts = parts_of(request)
     await run_in_threadpool(parts.store.sessions.end, signed_in.token)
     answer = RedirectResponse("/login", 303)

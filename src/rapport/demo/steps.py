@@ -36,7 +36,7 @@ from rapport_producers.archive.sources import MaildirArchive, MboxArchive, folde
 from rapport_producers.calendar_archive import connector as calendars
 from rapport_producers.calendar_archive.sources import CalendarArchive
 from rapport_producers.ledger import fold
-from rapport_producers.publisher import Owner
+from rapport_producers.records import Owner
 from rapport_producers.session import Link
 from rapport_schemas.topics import CONNECTIONS, CURSORS, ITEMS, THREAD_ALIAS, Topic
 from rapport_sinks.clickhouse.batch import Partition, Record

@@ -45,3 +45,14 @@ def read_directory(consumer: Consumer, wire: Wire, tenant: str) -> Snapshot:
                 held = snapshot.gone if record["deleted"] else snapshot.records
                 held[key_of(record)] = record
     return snapshot
+
+
+def read_entries(
+    consumer: Consumer, wire: Wire, *names: tuple[str, str], tenant: str
+) -> list[DirectoryEntry | None]:
+    """The newest record of each (kind, id), None without one. Reads the whole topic. Raises UnavailableError, PoisonError."""
+    newest: dict[bytes, bytes | None] = {composite_key(tenant, *name): None for name in names}
+    for message in read_all(consumer, DIRECTORY):
+        if (key := message.key()) in newest:
+            newest[key] = message.value()
+    return [wire.decode(DIRECTORY.schema, value) if value is not None else None for value in newest.values()]

@@ -28,6 +28,7 @@ class Instance:
     kafka_controller_port: int = 0
     clickhouse: str = ""
     dashboard: str = ""
+    webhooks: str = ""
 
     def __repr__(self) -> str:
         return f"Instance(kafka={self.kafka!r}, …)"

@@ -17,7 +17,7 @@ from rapport.local.ready import ready_pid
 from rapport.settings import PREFIX, Settings, to_environment
 
 MODULES = "rapport.processes"
-KAFKA, CLICKHOUSE, SINK, WORKERS, DASHBOARD = range(5)
+KAFKA, CLICKHOUSE, SINK, WORKERS, CONNECTORS, WEBHOOKS, DASHBOARD = range(7)
 """The stages: each needs the ones before it."""
 
 
@@ -33,7 +33,10 @@ def choose(settings: Settings) -> Instance:
         port = chosen_port(settings.clickhouse_port, "RAPPORT_CLICKHOUSE_PORT")
         clickhouse = f"http://rapport:{secrets.token_urlsafe(24)}@{LOOPBACK}:{port}/rapport"
     dashboard = f"http://{LOOPBACK}:{chosen_port(settings.dashboard_port, 'RAPPORT_DASHBOARD_PORT')}"
-    return Instance(kafka, controller, clickhouse, dashboard)
+    webhooks = ""
+    if _has_push(settings):
+        webhooks = f"http://{LOOPBACK}:{chosen_port(settings.webhook_port, 'RAPPORT_WEBHOOK_PORT')}"
+    return Instance(kafka, controller, clickhouse, dashboard, webhooks)
 
 
 def parts(settings: Settings, found: Instance, modules: str = MODULES) -> list[Part]:
@@ -44,9 +47,23 @@ def parts(settings: Settings, found: Instance, modules: str = MODULES) -> list[P
     if found.clickhouse:
         wanted.append(_module(settings, found, modules, "clickhouse", CLICKHOUSE, found.clickhouse))
     wanted.append(_module(settings, found, modules, "sink", SINK))
-    wanted += [_worker(settings, found, modules, number) for number in range(settings.workers)]
+    wanted += [
+        _numbered(settings, found, modules, "worker", number, WORKERS) for number in range(settings.workers)
+    ]
+    if settings.microsoft_client_id is not None:
+        wanted += [
+            _numbered(settings, found, modules, "connector", number, CONNECTORS)
+            for number in range(settings.connectors)
+        ]
+    if found.webhooks:
+        wanted.append(_module(settings, found, modules, "webhooks", WEBHOOKS, found.webhooks))
     wanted.append(_module(settings, found, modules, "dashboard", DASHBOARD, found.dashboard))
     return wanted
+
+
+def _has_push(settings: Settings) -> bool:
+    """Whether providers can tell us of changes: one is configured, and knows an address of ours."""
+    return settings.microsoft_client_id is not None and settings.public_url is not None
 
 
 def broker(settings: Settings, found: Instance) -> local_kafka.Broker:
@@ -73,15 +90,18 @@ def _kafka(settings: Settings, found: Instance) -> Part:
     )
 
 
-def _worker(settings: Settings, found: Instance, modules: str, number: int) -> Part:
-    part = _module(settings, found, modules, "worker", WORKERS)
-    name = f"worker-{number}"
+def _numbered(
+    settings: Settings, found: Instance, modules: str, module: str, number: int, stage: int
+) -> Part:
+    """One of several processes of a module, told its number."""
+    part = _module(settings, found, modules, module, stage)
+    name = f"{module}-{number}"
     return Part(
         name=name,
-        stage=WORKERS,
+        stage=stage,
         command=part.command,
         is_ready=_announced(settings, name),
-        environment={**part.environment, f"{PREFIX}WORKER": str(number)},
+        environment={**part.environment, f"{PREFIX}{module.upper()}": str(number)},
         stop_seconds=30.0,
     )
 
@@ -114,6 +134,7 @@ def _environment(settings: Settings, found: Instance) -> dict[str, str]:
         "KAFKA_PORT": found.kafka.rpartition(":")[2],
         "CLICKHOUSE_PORT": str(urlsplit(found.clickhouse).port or ""),
         "DASHBOARD_PORT": str(urlsplit(found.dashboard).port or ""),
+        "WEBHOOK_PORT": str(urlsplit(found.webhooks).port or ""),
     }
     chosen = {PREFIX + name: value for name, value in ports.items() if value}
     return kept | to_environment(settings) | chosen | {"PYTHONUNBUFFERED": "1"}

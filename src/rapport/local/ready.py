@@ -9,8 +9,9 @@ from rapport.settings import Settings
 
 
 def process_name(settings: Settings, name: str) -> str:
-    """`worker` becomes `worker-0`, by the number the supervisor gave; every other name stands."""
-    return f"worker-{settings.worker}" if name == "worker" else name
+    """`worker` becomes `worker-0`, by the number the supervisor gave, and so does `connector`; every other name stands."""
+    numbers = {"worker": settings.worker, "connector": settings.connector}
+    return f"{name}-{numbers[name]}" if name in numbers else name
 
 
 def announce(settings: Settings, name: str) -> None:

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
 
+from rapport.connection_settings import SettingsDesk
 from rapport.dashboard.app import create_app
+from rapport.dashboard.parts import ConnectionParts
 from rapport.directory.change import Desk as DirectoryDesk
 from rapport.directory.change import choose
 from rapport.explaining.desk import Desk
 from rapport.local.ready import announce
 from rapport.logs import configure
+from rapport.newest import Newest
+from rapport.processes.serving import HOST, SECONDS_TO_FINISH, Server, listen
 from rapport.settings import Endpoints, Settings, endpoints, load_settings
 from rapport.store import open_store
-from rapport_core.errors import ConfigError, RapportError
+from rapport_core.errors import RapportError
+from rapport_schemas.topics import CONNECTIONS
 from rapport_sinks.clickhouse.board import Board
 from rapport_sinks.clickhouse.client import connect
 
 NAME = "dashboard"
-HOST = "127.0.0.1"
-_SECONDS_TO_FINISH = 5
 _LOG = structlog.get_logger(__name__)
 
 
@@ -45,15 +44,25 @@ def main() -> None:
 
 
 def _serve(settings: Settings, where: Endpoints) -> None:
-    with open_store(settings, where) as store, _listen(_port(settings, where)) as listening:
+    with (
+        open_store(settings, where) as store,
+        listen(_port(settings, where), "RAPPORT_DASHBOARD_PORT") as listening,
+    ):
         port = listening.getsockname()[1]
         open_board = LazyBoard(where.clickhouse)
         desk = Desk(where, store, open_board)
+        directory = DirectoryDesk(where, store)
         app = create_app(
             store,
             open_board,
             left_out=desk,
-            choose=partial(choose, DirectoryDesk(where, store)),
+            choose=partial(choose, directory),
+            with_connections=ConnectionParts(
+                read=Newest(where, CONNECTIONS, "rapport-connections-reader").of,
+                settings=SettingsDesk(where, directory),
+                completeness=lambda *asked: open_board().completeness(*asked)["days"],
+                home=settings.public_url or "",
+            ),
             cookie=f"rapport_session_{port}",
         )
         config = uvicorn.Config(
@@ -63,10 +72,10 @@ def _serve(settings: Settings, where: Endpoints) -> None:
             server_header=False,
             # A proxy in front is believed only when it is named: it says who asks, and whether by https.
             proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
-            timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+            timeout_graceful_shutdown=SECONDS_TO_FINISH,
         )
         _LOG.info("dashboard_started", address=f"http://{HOST}:{port}")
-        _Server(config, lambda: announce(settings, NAME)).run(sockets=[listening])
+        Server(config, lambda: announce(settings, NAME)).run(sockets=[listening])
 
 
 class LazyBoard:
@@ -85,41 +94,9 @@ class LazyBoard:
             return self._board
 
 
-class _Server(uvicorn.Server):
-    """Says when it listens, and ends with exit code 0 when it is told to end."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._on_ready()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self.handle_exit)
-        yield
-
-
 def _port(settings: Settings, where: Endpoints) -> int:
     recorded = urlsplit(where.dashboard).port if where.dashboard else None
     return recorded or settings.dashboard_port
-
-
-def _listen(port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-    except OSError as error:
-        listening.close()
-        raise ConfigError(
-            f"port {port} is in use: set RAPPORT_DASHBOARD_PORT to another, or 0 for a free one"
-        ) from error
-    return listening
 
 
 if __name__ == "__main__":

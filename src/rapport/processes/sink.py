@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from rapport.erasing.desk import in_background
+from rapport.erasing.opened import open_desk
+from rapport.erasing.timer import Timer
 from rapport.kafka import consumer, producer, wire
 from rapport.local.ready import announce, ready_file
 from rapport.logs import configure
@@ -63,9 +66,12 @@ def _run(settings: Settings, stopping: threading.Event) -> None:
     if tables is None:
         return
     store = open_store(settings, where)
+    disconnects = Timer(in_background(open_desk(settings, where, store).tools))
+    disconnects.start()
     try:
         _sink(settings, where, store, tables).run(stopping.is_set)
     finally:
+        disconnects.stop()
         tables.close()
         store.close()
 

@@ -6,16 +6,15 @@ import secrets
 import time
 from collections.abc import Callable
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, select, update
 
 from rapport.store.database import Database
 from rapport.store.schema import page_keys, tenant_keys
+from rapport.store.sealer import KEY_BYTES, Sealer
 from rapport_core.clock import Clock, to_ms
-from rapport_core.errors import ConfigError, InvariantError, PoisonError
+from rapport_core.errors import InvariantError
 from rapport_core.keys import TenantKeys
-from rapport_schemas.sealing import seal, unseal
 
-KEY_BYTES = 32
 SECONDS_UNTIL_DESTRUCTION_IS_NOTICED = 3.0
 """How long a process may go on using a page key that another process destroyed."""
 
@@ -33,12 +32,12 @@ class StoreKeyRing:
     def __init__(
         self,
         database: Database,
-        master_key: bytes,
+        sealer: Sealer,
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
-        self._master = master_key
+        self._sealer = sealer
         self._clock = clock
         self._monotonic = monotonic
         self._tenants: dict[str, TenantKeys] = {}
@@ -66,14 +65,14 @@ class StoreKeyRing:
         )
 
     def _create_tenant(self, tenant: str) -> TenantKeys:
-        values = {
-            "tenant": tenant,
-            "sealed_seal": self._fresh("tenant_seal", tenant),
-            "sealed_hash": self._fresh("tenant_hash", tenant),
-            "created_at": to_ms(self._clock.now()),
-        }
         # Whoever inserts first wins; the others read the winner's.
         with self._database.write() as connection:
+            values = {
+                "tenant": tenant,
+                "sealed_seal": self._fresh(connection, "tenant_seal", tenant),
+                "sealed_hash": self._fresh(connection, "tenant_hash", tenant),
+                "created_at": to_ms(self._clock.now()),
+            }
             connection.execute(self._database.insert(tenant_keys).values(values).on_conflict_do_nothing())
         created = self._read_tenant(tenant)
         if created is None:
@@ -101,14 +100,14 @@ class StoreKeyRing:
 
     def _create_page_key(self, tenant: str, connection_name: str) -> None:
         key_id = secrets.token_hex(16)
-        values = {
-            "id": key_id,
-            "tenant": tenant,
-            "connection": connection_name,
-            "sealed": self._fresh("page_key", key_id),
-            "created_at": to_ms(self._clock.now()),
-        }
         with self._database.write() as connection:
+            values = {
+                "id": key_id,
+                "tenant": tenant,
+                "connection": connection_name,
+                "sealed": self._fresh(connection, "page_key", key_id),
+                "created_at": to_ms(self._clock.now()),
+            }
             connection.execute(self._database.insert(page_keys).values(values).on_conflict_do_nothing())
 
     def page_key(self, key_id: str, /) -> bytes | None:
@@ -146,17 +145,13 @@ class StoreKeyRing:
             self._read_page_key(key_id)  # an unknown id is an error, a destroyed one is not
         self._pages[key_id] = (None, 0.0)
 
-    def _fresh(self, purpose: str, owner: str) -> bytes:
-        return seal(self._master, secrets.token_bytes(KEY_BYTES), _context(purpose, owner))
+    def _fresh(self, transaction: Connection, purpose: str, owner: str) -> bytes:
+        return self._sealer.wrap(transaction, secrets.token_bytes(KEY_BYTES), key_context(purpose, owner))
 
     def _open(self, sealed: bytes, purpose: str, owner: str) -> bytes:
-        try:
-            return unseal(self._master, bytes(sealed), _context(purpose, owner))
-        except PoisonError as error:
-            raise ConfigError(
-                "the master key does not open this store: give back the key it was made with"
-            ) from error
+        return self._sealer.unwrap(sealed, key_context(purpose, owner))
 
 
-def _context(purpose: str, owner: str) -> bytes:
+def key_context(purpose: str, owner: str) -> bytes:
+    """What a key of the ring is bound to."""
     return f"{purpose}\0{owner}".encode()

@@ -15,12 +15,10 @@ from sqlalchemy import select
 
 from rapport.store.database import Database
 from rapport.store.schema import facts
+from rapport.store.sealer import CHECK, CHECK_CONTEXT, KEY_BYTES
 from rapport_core.errors import ConfigError, PoisonError
 from rapport_schemas.sealing import seal, unseal
 
-KEY_BYTES = 32
-_CHECK = "master_check"
-_CHECK_CONTEXT = b"rapport master key check"
 _HOW_TO_MAKE = "32 random bytes in base64 or hex, such as `openssl rand -base64 32` prints"
 
 
@@ -130,20 +128,18 @@ def _write_private(path: Path, content: bytes) -> None:
 
 def _read_check(database: Database) -> bytes | None:
     with database.read() as connection:
-        found: bytes | None = connection.scalar(select(facts.c.value).where(facts.c.name == _CHECK))
+        found: bytes | None = connection.scalar(select(facts.c.value).where(facts.c.name == CHECK))
     return found
 
 
 def _write_check(database: Database, key: bytes) -> None:
     with database.write() as connection:
-        connection.execute(
-            facts.insert().values(name=_CHECK, value=seal(key, _CHECK_CONTEXT, _CHECK_CONTEXT))
-        )
+        connection.execute(facts.insert().values(name=CHECK, value=seal(key, CHECK_CONTEXT, CHECK_CONTEXT)))
 
 
 def _prove(key: bytes, check: bytes, database: Database) -> None:
     try:
-        unseal(key, check, _CHECK_CONTEXT)
+        unseal(key, check, CHECK_CONTEXT)
     except PoisonError as error:
         place = database.file or f"on {database.url.host}"
         raise ConfigError(

@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0003"
 """The newest migration. A store that already is there needs no Alembic, which takes a third of a second to load."""
 
 metadata = MetaData(
@@ -129,3 +129,53 @@ leases = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 """A row is held by its owner until it expires; a process that dies holds nothing for longer."""
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("tenant", String(255), primary_key=True),
+    Column("connection", String(255), primary_key=True),
+    Column("provider", String(32), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+)
+"""What a connection signs in with."""
+
+sign_ins = Table(
+    "sign_ins",
+    metadata,
+    Column("state_hash", LargeBinary, primary_key=True),
+    Column("tenant", String(255), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+)
+"""Sign-ins under way, by the hash of their state; each is taken out once."""
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    Column("id", String(255), primary_key=True),
+    Column("tenant", String(255), nullable=False),
+    Column("connection", String(255), nullable=False),
+    Column("resource", String(255), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Index("ix_subscriptions_owner", "tenant", "connection"),
+)
+"""What providers were asked to tell of; sealed is the secret by which their word is known."""
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("tenant", String(255), nullable=False),
+    Column("connection", String(255), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_at", BigInteger, nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("detail", String(1024), nullable=False),
+)
+"""Work that was promised and waits for a provider or a service."""

@@ -7,12 +7,17 @@ from typing import Self
 
 from rapport.store.audit import Audit
 from rapport.store.database import Database
+from rapport.store.jobs import Jobs
 from rapport.store.keyring import StoreKeyRing
 from rapport.store.leases import Leases
 from rapport.store.schema import counters
+from rapport.store.sealer import LocalKey, Sealer
 from rapport.store.sessions import Sessions
+from rapport.store.sign_ins import SignIns
+from rapport.store.subscriptions import Subscriptions
 from rapport.store.throttle import LoginThrottle
 from rapport.store.users import Users
+from rapport.store.vault import Vault
 from rapport_core.clock import Clock, SystemClock
 from rapport_core.errors import InvariantError
 
@@ -32,17 +37,26 @@ class Store:
         throttle: slows down guessing of passwords.
         audit: who did what.
         leases: who may change something now.
+        jobs: what was promised and waits.
+        vault: what connections sign in with.
+        sign_ins: sign-ins at providers that are under way.
+        subscriptions: what providers were asked to tell of.
     """
 
     def __init__(self, url: str | Database, master_key: bytes, *, clock: Clock | None = None) -> None:
         clock = clock or SystemClock()
         self._database = url if isinstance(url, Database) else Database(url)
-        self.keys = StoreKeyRing(self._database, master_key, clock)
+        sealer = Sealer(LocalKey(master_key))
+        self.keys = StoreKeyRing(self._database, sealer, clock)
         self.users = Users(self._database, clock)
         self.sessions = Sessions(self._database, clock)
         self.throttle = LoginThrottle(self._database, clock)
         self.audit = Audit(self._database, clock)
         self.leases = Leases(self._database, clock)
+        self.jobs = Jobs(self._database, self.keys, clock)
+        self.vault = Vault(self._database, sealer, clock)
+        self.sign_ins = SignIns(self._database, sealer, clock)
+        self.subscriptions = Subscriptions(self._database, sealer, clock)
 
     def destroy_page_key(self, key_id: str) -> None:
         """Makes every page of the key unreadable for good: here at once, in other processes within three seconds."""

@@ -16,7 +16,7 @@ from rapport_producers import pages
 from rapport_producers.archive import connector
 from rapport_producers.archive.connector import Outcome, ingest
 from rapport_producers.archive.sources import Archive, EmlArchive, MaildirArchive, MboxArchive
-from rapport_producers.publisher import Owner
+from rapport_producers.records import Owner
 from rapport_producers.session import StoppedError
 from rapport_schemas.topics import CONNECTIONS, CURSORS, DEAD, MAIL_RAW, Lane
 

@@ -8,7 +8,8 @@ from memory_log import MemoryLog, MemoryProducer
 from rapport_core.clock import SystemClock
 from rapport_core.errors import PoisonError, UnavailableError
 from rapport_producers.pages import PAGE_BYTES, Pager, bound, fitting
-from rapport_producers.publisher import Owner, Publisher
+from rapport_producers.publisher import Publisher
+from rapport_producers.records import Owner
 from rapport_schemas.changes import mail_change, mail_fields, mail_structure, still_shown
 from rapport_schemas.records import Change, MailPerson, MimePart
 from rapport_schemas.topics import MAIL_RAW, Lane

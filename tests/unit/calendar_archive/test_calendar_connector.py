@@ -18,7 +18,7 @@ from rapport_core.errors import ConfigError, RefusedError, UnavailableError
 from rapport_producers.calendar_archive import connector
 from rapport_producers.calendar_archive.connector import Silence, ingest
 from rapport_producers.calendar_archive.sources import CalendarArchive
-from rapport_producers.publisher import Owner
+from rapport_producers.records import Owner
 from rapport_producers.session import StoppedError
 from rapport_schemas.records import Page
 from rapport_schemas.topics import CALENDAR_RAW, CONNECTIONS, CURSORS, Lane

@@ -50,5 +50,7 @@ def test_rows_name_the_columns_that_the_files_make() -> None:
         tables.THREAD_ALIAS,
         tables.SUBJECTS,
         tables.MARKS,
+        tables.COVERAGE,
+        tables.CONNECTIONS,
     ):
         assert list(made[table.name].items()) == list(table.columns.items())

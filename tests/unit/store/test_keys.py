@@ -56,7 +56,7 @@ def test_a_key_destroyed_elsewhere_is_refused_within_seconds(store: Store, setti
     key_id = store.keys.new_page_key("acme", "c1")
     url = str(settings.store)
     with open_store(settings) as other:
-        ring = StoreKeyRing(Database(url), other.keys._master, HandClock(), monotonic=lambda: now[0])
+        ring = StoreKeyRing(Database(url), other.keys._sealer, HandClock(), monotonic=lambda: now[0])
         assert ring.page_key(key_id) is not None
         other.destroy_page_key(key_id)
     now[0] += SECONDS_UNTIL_DESTRUCTION_IS_NOTICED + 0.1
@@ -70,7 +70,7 @@ def test_a_remembered_key_is_not_trusted_when_the_store_is_gone(tmp_path: Path) 
     with open_store(settings) as store:
         key_id = store.keys.new_page_key("acme", "c1")
         database = Database(f"sqlite:///{tmp_path / 'store.db'}")
-        ring = StoreKeyRing(database, store.keys._master, HandClock(), monotonic=lambda: now[0])
+        ring = StoreKeyRing(database, store.keys._sealer, HandClock(), monotonic=lambda: now[0])
         ring.page_key(key_id)
     database.close()
     for file in tmp_path.glob("store.db*"):

@@ -1,0 +1,424 @@
+"""The calendars of one mailbox: what changed, and now and then everything in a window of time, as a listing.
+
+Graph's rounds of changes are bound to a window. It begins and ends on Mondays and moves on by itself: a new one begins with a *whole round*,
+which is published as a listing of the window, so nothing is lost or counted twice where windows meet. A whole round also answers whether
+something is missing, and starts anew where Graph has forgotten its place.
+
+Of a series Graph tells the master and thin occurrences, and of an occurrence that is deleted nothing but that its series changed. So whatever
+is said of a series has it read again: the master, which is not published itself, and its instances in the window, each as it is
+shown. What was shown before and is not an instance now is asked for; when it is not there any more, it was deleted, or, when the series has other times
+now, replaced. Cursors:
+
+    calendars           the calendars, and how long the past is that is collected
+    calendar:<id>       the window, where its round goes on, and the series that are still to be read in it
+    series:<master>     which occurrences are shown, and since when
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, time, timedelta
+from hashlib import blake2b
+from os.path import commonprefix
+from typing import Any, Final, NamedTuple
+from zlib import crc32
+
+from rapport_core.clock import Clock, from_ms, to_ms
+from rapport_core.errors import InvariantError, PoisonError
+from rapport_producers.connection_log import ConnectionLog, Domain
+from rapport_producers.graph.client import GraphClient, Mailbox, path_of
+from rapport_producers.graph.errors import NotFound, Resync
+from rapport_producers.graph.events import EVENT_PARAMS, INSTANCE_PARAMS, graph_event_change
+from rapport_producers.graph.rounds import DeltaPage, Json, Reader
+from rapport_producers.records import Listing
+from rapport_schemas.calendar_times import instant_ms, instant_text
+from rapport_schemas.changes import removed, replaced
+from rapport_schemas.records import Change
+from rapport_schemas.topics import Lane
+
+Progress = Callable[[int, int], Awaitable[None]]
+"""Told how many items of how many are published."""
+
+AHEAD_DAYS: Final = 92
+"""How far into the future meetings are collected."""
+
+PAGE_ITEMS: Final = 100
+_DAY_S: Final = 86_400
+_TRIES: Final = 3
+"""How often in a row a round is begun anew that Graph forgets while it is read."""
+
+_LINK_AGE_MS: Final = 3_600_000
+"""A link that only says that nothing happened is saved this seldom: the one before it does as well."""
+
+_UTC: Final = ('outlook.timezone="UTC"',)
+_LIST, _CALENDAR, _SERIES = "calendars", "calendar:", "series:"
+
+
+class Window(NamedTuple):
+    """From when to before when events are collected, in milliseconds."""
+
+    begin: int
+    end: int
+
+    def holds(self, start_ms: int) -> bool:
+        """Whether an event that begins then lies in it."""
+        return self.begin <= start_ms < self.end
+
+    def params(self) -> dict[str, str]:
+        """As Graph is asked for it."""
+        begin, end = (instant_text(from_ms(ms)) for ms in self)
+        return {"startDateTime": begin, "endDateTime": end}
+
+
+def window_of(now: datetime, past: timedelta, jitter_s: int = 0) -> Window:
+    """The window at a time; it moves on Mondays, so many seconds after midnight."""
+    today = datetime.combine((now - timedelta(seconds=jitter_s)).astimezone(UTC).date(), time(0), UTC)
+    begin, end = today - past, today + timedelta(days=AHEAD_DAYS)
+    begin = datetime.combine(begin.date(), time(0), UTC) - timedelta(days=begin.weekday())
+    return Window(to_ms(begin), to_ms(end + timedelta(days=-end.weekday() % 7)))
+
+
+class CalendarSync:
+    """See the module. Every method may raise a GraphError, UnavailableError or LostError; calling it again goes on.
+
+    `changes`, `first_sync` and `sweep` may run at the same time, each once. Arguments as of MailSync; the past that is collected moves on
+    with time and is always as long as it was first.
+    """
+
+    def __init__(
+        self,
+        client: GraphClient,
+        mailbox: Mailbox,
+        log: ConnectionLog,
+        history_from: datetime,
+        clock: Clock,
+    ) -> None:
+        self._reader = Reader(client, mailbox, log)
+        self._mailbox, self._log, self._clock = mailbox, log, clock
+        self._history_from = history_from
+        self._jitter_s = crc32(f"{log.owner.tenant}/{log.owner.connection}".encode()) % _DAY_S
+        self._looking = asyncio.Lock()
+        self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    # -- duties -------------------------------------------------------------------------------------------------
+
+    async def changes(self) -> bool:
+        """Publishes what changed in every calendar since the last time, and what a new window shows. Nothing ever waits: False."""
+        await self._look()
+        for calendar in self._calendars():
+            # One that is being read whole is followed when that is done.
+            if not self._reading[calendar].locked() and self._log.position(_CALENDAR + calendar) is not None:
+                async with self._reading[calendar]:
+                    await self._follow(calendar)
+        return False
+
+    async def first_sync(self, progress: Progress) -> None:
+        """Publishes everything in the window of every calendar, into the backfill lane. Goes on where it stopped."""
+        await self._look()
+        calendars = self._calendars()
+        for done, calendar in enumerate(calendars):
+            async with self._reading[calendar]:
+                if self._log.position(_CALENDAR + calendar) is None:
+                    await self._begin(calendar, Lane.BACKFILL)
+                await self._follow(calendar)
+            await progress(done + 1, len(calendars))
+
+    async def sweep(self) -> None:
+        """Reads the whole window of every calendar again."""
+        await self._look()
+        for calendar in self._calendars():
+            async with self._reading[calendar]:
+                if (self._log.position(_CALENDAR + calendar) or {}).get("listing") is None:
+                    await self._begin(calendar, Lane.BACKFILL)
+                await self._follow(calendar)
+
+    # -- calendars ----------------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Finds the member's own calendars; what others share is theirs."""
+        async with self._looking:
+            found: list[Json] = []
+            path, params = path_of(self._mailbox, "calendars"), {"$top": str(PAGE_ITEMS)}
+            async for _, calendars in self._reader.pages(path, params):
+                found += calendars
+            owned, known, past_ms = own_calendars(found), self._calendars(), self._past_ms()
+            for calendar in set(known) - set(owned):
+                await self._end_calendar(calendar)
+            if self._log.position(_LIST) is None or known != owned:
+                await self._log.save(_LIST, {"calendars": owned, "past_ms": past_ms})
+
+    def _calendars(self) -> list[str]:
+        found: list[str] = (self._log.position(_LIST) or {}).get("calendars", [])
+        return found
+
+    def _past_ms(self) -> int:
+        position = self._log.position(_LIST)
+        if position is not None:
+            return int(position["past_ms"])
+        return max(to_ms(self._clock.now()) - to_ms(self._history_from), 0)
+
+    async def _end_calendar(self, calendar: str) -> None:
+        """A calendar is not there any more: an empty listing says so of everything in it."""
+        stream = _CALENDAR + calendar
+        async with self._reading[calendar]:
+            listing = await self._log.begin_listing(Domain.CALENDAR, Lane.LIVE, stream, None, None)
+            await self._log.end_listing(Domain.CALENDAR, Lane.LIVE, stream, listing)
+            await self._forget_series(calendar, ())
+            if self._log.position(stream) is not None:
+                await self._log.forget(stream)
+
+    async def _forget_series(self, calendar: str, but: Iterable[str]) -> None:
+        kept = {_SERIES + master for master in but}
+        for name in self._log.streams():
+            if name.startswith(_SERIES) and name not in kept and self._position(name)["calendar"] == calendar:
+                await self._log.forget(name)
+
+    # -- rounds -------------------------------------------------------------------------------------------------
+
+    async def _follow(self, calendar: str) -> None:
+        """Reads the round that is under way or due, and a whole one where the window has moved on since."""
+        await self._read(calendar)
+        if Window(*self._position(_CALENDAR + calendar)["window"]) != self._window():
+            await self._begin(calendar, Lane.BACKFILL)
+            await self._read(calendar)
+
+    async def _read(self, calendar: str) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                await self._read_round(calendar)
+            except Resync:
+                if not left:
+                    raise
+                await self._begin(calendar, Lane.LIVE)
+            except NotFound:
+                return  # the calendar has gone; the next look at all of them says so
+            else:
+                return
+
+    def _window(self) -> Window:
+        return window_of(self._clock.now(), timedelta(milliseconds=self._past_ms()), self._jitter_s)
+
+    async def _begin(self, calendar: str, lane: Lane) -> None:
+        """Begins a whole round."""
+        window, stream = self._window(), _CALENDAR + calendar
+        listing = await self._log.begin_listing(Domain.CALENDAR, lane, stream, *window)
+        position = {"lane": lane.value, "listing": asdict(listing), "link": "", "is_over": False}
+        await self._log.save(stream, {**_idle(window, "", 0), **position})
+
+    async def _read_round(self, calendar: str) -> None:
+        """Publishes page by page; the cursor goes behind each page, series are read when all pages are."""
+        stream = _CALENDAR + calendar
+        path = path_of(self._mailbox, "calendars", calendar, "calendarView", "delta")
+        position, now_ms = self._position(stream), to_ms(self._clock.now())
+        window = Window(*position["window"])
+        while not position["is_over"]:
+            page = await self._reader.delta(
+                position["link"], path, window.params(), prefer=_UTC, lane=Lane(position["lane"])
+            )
+            is_quiet = page.is_last and not (page.changed or page.gone or position["masters"])
+            if is_quiet and position["listing"] is None and now_ms - position["at"] < _LINK_AGE_MS:
+                return
+            masters = await self._take(calendar, position, page)
+            named = sorted({*position["masters"], *masters})
+            position = {**position, "link": page.link, "is_over": page.is_last, "masters": named}
+            await self._log.save(stream, position)
+        for master in position["masters"]:
+            await self._read_series(calendar, position, master)
+        if position["listing"] is not None:
+            listing = Listing(**position["listing"])
+            await self._log.end_listing(Domain.CALENDAR, Lane(position["lane"]), stream, listing)
+            await self._forget_series(calendar, position["masters"])
+        await self._log.save(stream, _idle(window, position["link"], now_ms))
+
+    async def _take(self, calendar: str, position: Mapping[str, Any], page: DeltaPage) -> set[str]:
+        """Publishes what became of the single events that a page names. Returns the masters of the series that it names."""
+        named = {id_: _series_of(item) for id_, item in page.changed.items()}
+        masters = {master for master in named.values() if master}
+        masters |= {id_ for id_ in page.gone if self._log.position(_SERIES + id_) is not None}
+        doubtful = [id_ for id_ in page.gone if id_ not in masters]
+        singles = [id_ for id_, master in named.items() if not master]
+        gone = set(doubtful)
+        async for found in self._reader.items(
+            [*singles, *doubtful], "events", params=EVENT_PARAMS, prefer=_UTC
+        ):
+            bodies = {id_: body for id_, body in found.bodies.items() if body is not None}
+            masters |= {master for body in bodies.values() if (master := _series_of(body))}
+            events = [body for body in bodies.values() if not _series_of(body)]
+            gone -= bodies.keys()
+            await self._publish(calendar, position, found.fetch, events, None)
+            for id_, poison in found.refused.items():
+                await self._log.bury(self._origin(id_), poison)
+        await self._page(calendar, position, page.fetch, [removed(id_) for id_ in doubtful if id_ in gone])
+        return masters
+
+    # -- series -------------------------------------------------------------------------------------------------
+
+    async def _read_series(self, calendar: str, position: Mapping[str, Any], master: str) -> None:
+        """Publishes what a series shows in the window, and what became of what it showed before."""
+        known = self._shown(master)
+        fetch, body = await self._master(master)
+        if body is None or _series_of(body) != master:
+            # It was deleted, or is a single event now.
+            gone: Callable[[str], Change] = removed if body is None else replaced
+            await self._page(calendar, position, fetch, [gone(id_) for id_ in known.starts])
+            await self._publish(calendar, position, fetch, [] if body is None else [body], None)
+            await self._drop(_SERIES + master)
+            return
+        if not known.pattern:  # it may have been a single event until now
+            await self._page(calendar, position, fetch, [replaced(master)])
+        starts = await self._publish_instances(calendar, position, body)
+        window, pattern = Window(*position["window"]), _pattern(body)
+        missing = {id_: at for id_, at in known.starts.items() if id_ not in starts and window.holds(at)}
+        # Of a series with other times now, what lies before the last of them was no meeting; what lies behind was cut off.
+        shifted_until = max(starts.values(), default=0) if pattern != known.pattern else 0
+        starts |= await self._publish_missing(calendar, position, body, missing, shifted_until)
+        await self._log.save(_SERIES + master, _Shown(pattern, starts).saved(calendar))
+
+    async def _master(self, master: str) -> tuple[int, Json | None]:
+        fetch = self._log.next_fetch()
+        try:
+            return await self._reader.get(path_of(self._mailbox, "events", master), EVENT_PARAMS, prefer=_UTC)
+        except NotFound:
+            return fetch, None
+
+    async def _publish_instances(
+        self, calendar: str, position: Mapping[str, Any], master: Json
+    ) -> dict[str, int]:
+        """Publishes the instances in the window. Returns when each begins, by id."""
+        path = path_of(self._mailbox, "events", master["id"], "instances")
+        params = {**INSTANCE_PARAMS, **Window(*position["window"]).params(), "$top": str(PAGE_ITEMS)}
+        starts: dict[str, int] = {}
+        async for fetch, items in self._reader.pages(path, params, prefer=_UTC):
+            starts |= await self._publish(calendar, position, fetch, items, master)
+        return starts
+
+    async def _publish_missing(
+        self,
+        calendar: str,
+        position: Mapping[str, Any],
+        master: Json,
+        missing: Mapping[str, int],
+        shifted_until: int,
+    ) -> dict[str, int]:
+        """Publishes what became of occurrences that are no instances in the window now. Returns those that lie elsewhere."""
+        starts: dict[str, int] = {}
+        async for found in self._reader.items(missing, "events", params=EVENT_PARAMS, prefer=_UTC):
+            there = [body for body in found.bodies.values() if body is not None]
+            starts |= await self._publish(calendar, position, found.fetch, there, master)
+            gone = [
+                (replaced if missing[id_] <= shifted_until else removed)(id_)
+                for id_, body in found.bodies.items()
+                if body is None
+            ]
+            await self._page(calendar, position, found.fetch, gone)
+        return starts
+
+    def _shown(self, master: str) -> _Shown:
+        return _Shown.of(self._log.position(_SERIES + master))
+
+    async def _drop(self, cursor: str) -> None:
+        if self._log.position(cursor) is not None:
+            await self._log.forget(cursor)
+
+    # -- pages --------------------------------------------------------------------------------------------------
+
+    async def _publish(
+        self,
+        calendar: str,
+        position: Mapping[str, Any],
+        fetch: int,
+        items: Iterable[Json],
+        master: Json | None,
+    ) -> dict[str, int]:
+        """Publishes events, occurrences with their master. Returns when each begins, by id; one that cannot be read is a dead letter."""
+        changes: list[Change] = []
+        starts: dict[str, int] = {}
+        for item in items:
+            try:
+                change = graph_event_change(item, master)
+                if change is not None and change["event"] is not None:
+                    starts[change["provider_id"]] = instant_ms(change["event"]["start"])
+                    changes.append(change)
+            except PoisonError as poison:
+                await self._log.bury(self._origin(str(item.get("id"))), poison)
+        await self._page(calendar, position, fetch, changes)
+        return starts
+
+    async def _page(
+        self, calendar: str, position: Mapping[str, Any], fetch: int, changes: Sequence[Change]
+    ) -> None:
+        """Publishes changes in the lane of the round, as part of its listing where it has one."""
+        listing = None if position["listing"] is None else Listing(**position["listing"])
+        stream, lane = _CALENDAR + calendar, Lane(position["lane"])
+        await self._log.page(Domain.CALENDAR, lane, stream, changes, fetch, listing)
+
+    def _position(self, cursor: str) -> dict[str, Any]:
+        found = self._log.position(cursor)
+        if found is None:
+            raise InvariantError(f"there is no cursor {cursor.partition(':')[0]}")
+        return found
+
+    def _origin(self, id_: str) -> str:
+        return f"graph/{self._log.owner.connection}/{id_}"
+
+
+class _Shown(NamedTuple):
+    """What a series was last shown to be: a digest of when it takes place, and the beginning of each occurrence by its id."""
+
+    pattern: str
+    starts: dict[str, int]
+
+    @classmethod
+    def of(cls, saved: Mapping[str, Any] | None) -> _Shown:
+        """Reads a cursor; empty without one."""
+        if saved is None:
+            return cls("", {})
+        return cls(saved["pattern"], {saved["common"] + rest: start for rest, start in saved["starts"]})
+
+    def saved(self, calendar: str) -> dict[str, Any]:
+        """As a cursor. The ids of a series are long and begin alike: what they have in common is written once."""
+        common = commonprefix(list(self.starts))  # noqa: RUF071 - ids are no paths, character by character is right
+        starts = [[id_[len(common) :], start] for id_, start in sorted(self.starts.items())]
+        return {"calendar": calendar, "pattern": self.pattern, "common": common, "starts": starts}
+
+
+def own_calendars(calendars: Sequence[Json]) -> list[str]:
+    """The ids of those whose owner is the default one's; of all where Graph names no owner. Sorted."""
+    default = next((one for one in calendars if one.get("isDefaultCalendar")), None)
+    owner = _owner(default) if default is not None else ""
+    return sorted(one["id"] for one in calendars if not owner or _owner(one) in ("", owner))
+
+
+def _owner(calendar: Json) -> str:
+    address = (calendar.get("owner") or {}).get("address")
+    return address.casefold() if isinstance(address, str) else ""
+
+
+def _idle(window: Window, link: str, at_ms: int) -> dict[str, Any]:
+    """The cursor between two rounds."""
+    return {
+        "window": list(window),
+        "link": link,
+        "lane": Lane.LIVE.value,
+        "listing": None,
+        "masters": [],
+        "is_over": False,
+        "at": at_ms,
+    }
+
+
+def _series_of(event: Json) -> str:
+    """The master of the series that an event is, or belongs to; empty for a single one, and where the answer does not say."""
+    if event.get("type") == "seriesMaster":
+        return str(event["id"])
+    return str(event.get("seriesMasterId") or "")
+
+
+def _pattern(master: Json) -> str:
+    """A digest of when a series takes place."""
+    said = json.dumps([master.get(name) for name in ("recurrence", "start", "end")], sort_keys=True)
+    return blake2b(said.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,186 @@
+"""A message as Graph shows it becomes a mail as the raw log keeps it. Pure.
+
+Graph has fields of its own for who wrote what to whom, and gives the header block beside them for mail that came in. A sent
+copy has no headers; what it answers stands in two MAPI properties, which become the header lines that they are elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from rapport_core.errors import PoisonError
+from rapport_producers.archive.mail import HEADER_BYTES
+from rapport_producers.archive.mime import PREVIEW_CHARS, clean
+from rapport_producers.graph.folders import SENT
+from rapport_producers.graph.times import instant_ms
+from rapport_schemas.changes import mail_change, mail_fields, mail_structure
+from rapport_schemas.records import Change, MailPerson
+
+Json = dict[str, Any]
+
+_FIELDS = (
+    "id",
+    "parentFolderId",
+    "isDraft",
+    "subject",
+    "bodyPreview",
+    "conversationId",
+    "internetMessageId",
+    "receivedDateTime",
+    "sentDateTime",
+    "from",
+    "sender",
+    "replyTo",
+    "toRecipients",
+    "ccRecipients",
+    "bccRecipients",
+    "internetMessageHeaders",
+)
+_IN_MAPI: Final = {"string 0x1042": "In-Reply-To", "string 0x1039": "References"}
+
+MESSAGE_PARAMS: Final = {
+    "$select": ",".join(_FIELDS),
+    "$expand": "singleValueExtendedProperties($filter=id eq 'String 0x1042' or id eq 'String 0x1039')",
+}
+"""What a message is asked for with, alone or in a list."""
+
+_ROLES: Final = {
+    "from": "from",
+    "sender": "sender",
+    "reply_to": "replyTo",
+    "to": "toRecipients",
+    "cc": "ccRecipients",
+    "bcc": "bccRecipients",
+}
+_CHAT = "IM"
+"""The subject of copies that Teams and Skype keep of their chats."""
+
+_FIELD_NAME = re.compile(r"[!-9;-~]+")
+_FOLD = re.compile(r"\s*[\r\n]+\s*")
+
+
+def message_change(message: Json, stream: str) -> Change | None:
+    """The mail, whole; None for what is never collected: drafts, and copies of chats.
+
+    Categories are not passed on as labels: people name them as they like, SPAM for one, and labels decide.
+
+    Args:
+        message: asked for with MESSAGE_PARAMS.
+        stream: the folder's, as folders.py names it.
+
+    Raises PoisonError for a message without an id.
+    """
+    id_ = message.get("id")
+    if not isinstance(id_, str) or not id_:
+        raise PoisonError("no_id", "Microsoft Graph showed a message without an id")
+    headers = _headers(message)
+    if message.get("isDraft") or (_text(message, "subject") == _CHAT and not headers and stream != SENT):
+        return None
+    structure = mail_structure(
+        message_id=clean(_text(message, "internetMessageId")).strip(),
+        subject=clean(_text(message, "subject")),
+        sent=instant_ms(message.get("sentDateTime")),
+        people=_people(message),
+        invitation=_is_invitation(message),
+    )
+    fields = mail_fields(
+        _block([*headers, *_mapi_headers(message, headers)]),
+        preview=clean(" ".join(_text(message, "bodyPreview").split())[:PREVIEW_CHARS]),
+        provider_time=instant_ms(message.get("receivedDateTime")),
+        folder=_folder(stream),
+        conversation=_text(message, "conversationId"),
+        structured=structure,
+    )
+    return mail_change(id_, fields)
+
+
+def _folder(stream: str) -> str:
+    """As processors name it: a well-known folder or nothing."""
+    if stream == SENT:
+        return "sent"
+    return "" if ":" in stream else stream
+
+
+def _is_invitation(message: Json) -> bool:
+    kind = _text(message, "@odata.type").rpartition(".")[2].lower()
+    return kind.startswith("eventmessage") or _text(message, "meetingMessageType") not in {"", "none"}
+
+
+# -- people -----------------------------------------------------------------------------------------------------
+
+
+def _people(message: Json) -> list[MailPerson]:
+    """Everybody named. A sender who is the author is not named twice: a header says it only where it is somebody else."""
+    author = _address(message.get("from")).casefold()
+    return [
+        {"role": role, "name": _name(one), "address": _address(one)}
+        for role, field in _ROLES.items()
+        for one in _listed(message.get(field))
+        if (_address(one) or _name(one)) and not (role == "sender" and _address(one).casefold() == author)
+    ]
+
+
+def _listed(value: Any) -> list[Any]:
+    found = value if isinstance(value, list) else [value]
+    return [one for one in found if isinstance(one, dict)]
+
+
+def _mailbox(recipient: Any) -> Json:
+    found = recipient.get("emailAddress") if isinstance(recipient, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _address(recipient: Any) -> str:
+    return clean(_text(_mailbox(recipient), "address")).strip()
+
+
+def _name(recipient: Any) -> str:
+    """The display name; who has none is called by his address by Graph."""
+    name = clean(_text(_mailbox(recipient), "name")).strip()
+    return "" if name.strip("'\"").casefold() == _address(recipient).casefold() else name
+
+
+# -- headers ----------------------------------------------------------------------------------------------------
+
+
+def _headers(message: Json) -> list[tuple[str, str]]:
+    found = message.get("internetMessageHeaders")
+    return [
+        (one["name"], one["value"])
+        for one in (found if isinstance(found, list) else [])
+        if isinstance(one, dict) and isinstance(one.get("name"), str) and isinstance(one.get("value"), str)
+    ]
+
+
+def _mapi_headers(message: Json, headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """What the mail answers, where no header says so."""
+    said = {name.strip().lower() for name, value in headers if value.strip()}
+    found = message.get("singleValueExtendedProperties")
+    for one in found if isinstance(found, list) else []:
+        name = _IN_MAPI.get(_text(one, "id").lower(), "") if isinstance(one, dict) else ""
+        value = _text(one, "value").strip() if name else ""
+        if value and name.lower() not in said:
+            yield name, value
+
+
+def _block(headers: Iterable[tuple[str, str]]) -> bytes:
+    """The header block. A value keeps its line breaks only where they begin folds: else it would pass for more headers."""
+    lines: list[bytes] = []
+    size = 0
+    for name, value in headers:
+        if not _FIELD_NAME.fullmatch(name.strip()):
+            continue
+        folded = _FOLD.sub("\n ", value.replace("\0", "").strip())
+        line = f"{name.strip()}: {folded}".encode("utf-8", "replace")
+        size += len(line) + 1
+        if size > HEADER_BYTES:
+            break
+        lines.append(line)
+    return b"\n".join(lines)
+
+
+def _text(of: Json, name: str) -> str:
+    value = of.get(name)
+    return value if isinstance(value, str) else ""

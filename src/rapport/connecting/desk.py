@@ -1,0 +1,373 @@
+"""Where members connect their accounts: from the first click to the connection's record, and the way back."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, cast
+
+from rapport.connecting.accounts import Account, Accounts
+from rapport.connecting.credential import PROVIDER, Access, Credential
+from rapport.connecting.registry import Registry
+from rapport.directory.records import end_of
+from rapport.store import Store
+from rapport_core.clock import Clock, SystemClock, to_ms
+from rapport_core.errors import ConfigError, RapportError
+from rapport_processors.mail.addresses import comparable
+from rapport_producers.graph.errors import AdminNeeded
+from rapport_producers.microsoft_sign_in import DeviceCode, MicrosoftSignIn, SignedIn
+from rapport_producers.microsoft_sign_in_errors import SignInError, sign_in_error
+from rapport_producers.records import Owner, new_connection
+from rapport_schemas.records import Connection, DirectoryEntry
+
+OVER: Final = (
+    "this sign-in was finished before, took more than ten minutes, or began elsewhere: start it again"
+)
+REVOKED: Final = "access was revoked here; what was read is kept, and connecting again goes on from there"
+_LONGEST_ID: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The connection that is to be: whose, and under which id."""
+
+    tenant: str
+    member: str
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one member of a whole Microsoft tenant: the connection, or why there is none."""
+
+    member: str
+    connection: Connection | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectingDesk:
+    """See the module. Blocks; safe from several threads.
+
+    Every call may raise ConfigError for what cannot be, SignInError when Microsoft refuses, errors of
+    `rapport_producers.graph.errors`, and UnavailableError. Nothing is connected then.
+    """
+
+    store: Store
+    registry: Registry
+    sign_in: MicrosoftSignIn = field(repr=False)
+    accounts: Accounts
+    clock: Clock = field(default_factory=SystemClock)
+
+    # -- by the member's own sign-in ------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        tenant: str,
+        member: str,
+        redirect: str,
+        session: str,
+        features: Sequence[str] = (),
+        connection: str = "",
+    ) -> str:
+        """Begins a sign-in that only this session can finish. Returns Microsoft's page to go to.
+
+        Args:
+            tenant: whose member.
+            member: whose mailbox.
+            redirect: where Microsoft sends the browser back to, as the app registration has it.
+            session: what is known to the browser's session alone.
+            features: optional ones that were chosen, each with a permission of its own.
+            connection: the connection's id; `microsoft-MEMBER` when empty.
+        """
+        place = self.place(tenant, member, connection)
+        addresses = _addresses(self._member(place), self._now_ms())
+        hint = addresses[0] if len(addresses) == 1 else None
+        url, flow = self.sign_in.begin(redirect, features, hint)
+        kept = {
+            "flow": flow,
+            "session": session,
+            "member": place.member,
+            "connection": place.connection,
+            "features": list(features),
+        }
+        self.store.sign_ins.begin(tenant, str(flow["state"]), json.dumps(kept).encode())
+        return url
+
+    def finish(self, session: str, query: Mapping[str, str]) -> Connection:
+        """Takes what Microsoft sent back, connects, and returns the connection's record.
+
+        Args:
+            session: the one that began.
+            query: the parameters of the redirect.
+        """
+        if "admin_consent" in query:
+            raise _admin_answer(query)
+        taken = self.store.sign_ins.take(query.get("state", ""))
+        if taken is None:
+            raise ConfigError(OVER)
+        tenant, kept = taken[0], json.loads(taken[1])
+        if not hmac.compare_digest(str(kept["session"]).encode(), session.encode()):
+            raise ConfigError(OVER)
+        try:
+            signed_in = self.sign_in.finish(kept["flow"], query)
+        except SignInError as error:
+            raise _without(kept["features"], error) from None
+        return self.connect(Place(tenant, kept["member"], kept["connection"]), signed_in)
+
+    def begin_device(self, features: Iterable[str] = ()) -> DeviceCode:
+        """A code to type on another machine; `finish_device` waits for that."""
+        return self.sign_in.begin_device(features)
+
+    def finish_device(self, place: Place, device: DeviceCode) -> Connection:
+        """Waits until the code was typed, connects, and returns the connection's record."""
+        return self.connect(place, self.sign_in.finish_device(device))
+
+    def place(self, tenant: str, member: str, connection: str = "") -> Place:
+        """The connection of a member that may be made or connected again. Raises ConfigError when it may not."""
+        place = Place(tenant, member, connection or f"microsoft-{member}")
+        if len(place.connection) > _LONGEST_ID or "\0" in place.connection:
+            raise ConfigError(f"the id of a connection has at most {_LONGEST_ID} characters: choose another")
+        self._member(place)
+        _refuse_anothers(place, self._record(tenant, place.connection))
+        return place
+
+    def connect(self, place: Place, signed_in: SignedIn) -> Connection:
+        """Makes the account the connection's, after checking that it is the member's."""
+        token = self.sign_in.token(signed_in.cache)
+        account = self.accounts.own(token.value)
+        self._check_owner(place, account)
+        known = {one["connection"]: one for one in self.registry.connections(place.tenant)}
+        _refuse_anothers(place, known.get(place.connection))
+        _refuse_other_account(place, account.id, "delegated", known)
+        credential = Credential(
+            "delegated",
+            account.id,
+            signed_in.microsoft_tenant,
+            signed_in.scopes,
+            token.cache_changed or signed_in.cache,
+        )
+        return self._save(place, known.get(place.connection), credential)
+
+    # -- by an administrator for everybody ------------------------------------------------------------------------
+
+    def connect_tenant(
+        self,
+        tenant: str,
+        microsoft_tenant: str,
+        *,
+        without: Collection[str] = (),
+        only: str = "",
+        progress: Callable[[Outcome], None] = lambda _: None,
+    ) -> list[Outcome]:
+        """Connects every member of the directory whose mailbox the application may open; by member id.
+
+        Args:
+            tenant: whose directory.
+            microsoft_tenant: the organisation's id or one of its domains.
+            without: members that are left out; one that was connected this way before is disconnected from its mailbox.
+            only: this member alone.
+            progress: told of each member.
+
+        Raises:
+            SignInError: an administrator has not consented yet; `link` is where.
+        """
+        token = self.sign_in.application_token(microsoft_tenant)
+        members = {one["id"]: one for one in self.registry.members(tenant)}
+        if unknown := sorted({*without, *([only] if only else [])} - members.keys()):
+            raise ConfigError(_no_member(tenant, unknown[0]))
+        known = {one["connection"]: one for one in self.registry.connections(tenant)}
+        wanted = {
+            name: members[name] for name in sorted(members) if name not in without and only in ("", name)
+        }
+        addresses = {name: _addresses(entry, self._now_ms()) for name, entry in wanted.items()}
+        found = self.accounts.opens(token.value, [one for some in addresses.values() for one in some])
+        self._check_consent(found, microsoft_tenant)
+        outcomes = []
+        for name in sorted(set(without)):
+            outcomes.append(self._leave_out(name, known))
+            progress(outcomes[-1])
+        for name, mine in addresses.items():
+            opened = next((one for one in mine if found[one] is None), "")
+            why = next(
+                (str(error) for one in mine if (error := found[one])),
+                "the directory has no address of this member",
+            )
+            place = Place(tenant, name, f"microsoft-{name}")
+            outcomes.append(self._connect_mailbox(place, known, opened, why, microsoft_tenant))
+            progress(outcomes[-1])
+        return outcomes
+
+    def _check_consent(self, found: Mapping[str, RapportError | None], microsoft_tenant: str) -> None:
+        """Where nothing at all may be opened, nobody consented; where something may, a policy leaves the others out."""
+        refused = [isinstance(error, AdminNeeded) for error in found.values()]
+        if refused and all(refused):
+            link = self.sign_in.admin_consent_url(microsoft_tenant=microsoft_tenant, application=True)
+            raise sign_in_error({"error_codes": [65001]}, link=link)
+
+    def _connect_mailbox(
+        self, place: Place, known: Mapping[str, Connection], address: str, why: str, microsoft_tenant: str
+    ) -> Outcome:
+        record = known.get(place.connection)
+        if record is not None and record["state"] == "connected" and record["access"] == "delegated":
+            return Outcome(place.member, record, "has signed in before; left as it is")
+        if not address:
+            return Outcome(place.member, None, why)
+        credential = Credential("application", address, microsoft_tenant, ("Mail.Read", "Calendars.Read"))
+        try:
+            _refuse_anothers(place, record)
+            _refuse_other_account(place, address, "application", known)
+        except ConfigError as error:
+            return Outcome(place.member, None, str(error))
+        return Outcome(place.member, self._save(place, record, credential), "")
+
+    def _leave_out(self, member: str, known: Mapping[str, Connection]) -> Outcome:
+        record = known.get(f"microsoft-{member}")
+        if record is not None and record["access"] == "application" and record["state"] != "disconnected":
+            self._drop(record)
+        return Outcome(member, None, "left out, as was asked")
+
+    # -- back -----------------------------------------------------------------------------------------------------
+
+    def revoke(self, tenant: str, connection: str) -> None:
+        """Drops the connection's tokens for good; what was read is kept. Connecting again goes on."""
+        record = self._record(tenant, connection)
+        if record is None or record["provider"] != PROVIDER or record["state"] == "disconnected":
+            raise ConfigError(
+                f"tenant {tenant} has no connection {connection} that could be revoked: "
+                f"`rapport connections --tenant {tenant}` lists them"
+            )
+        self._drop(record)
+
+    def _drop(self, record: Connection) -> None:
+        self.store.vault.drop(record["tenant"], record["connection"])
+        said = {"state": "needs_auth", "reason": REVOKED, "scopes": [], "updated_at": self._now_ms()}
+        self.registry.announce(cast("Connection", {**record, **said}))
+
+    # -- shared ---------------------------------------------------------------------------------------------------
+
+    def _save(self, place: Place, record: Connection | None, credential: Credential) -> Connection:
+        """The credential first: whoever is woken by the record must find it."""
+        self.store.vault.put(place.tenant, place.connection, PROVIDER, credential.to_bytes())
+        connected = _connected(place, record, credential, self._now_ms())
+        self.registry.announce(connected)
+        return connected
+
+    def _check_owner(self, place: Place, account: Account) -> None:
+        theirs = {found for one in account.addresses if (found := comparable(one)) is not None}
+        members = self.registry.members(place.tenant)
+        owners = {one["id"] for one in members if theirs & {*_comparables(one, self._now_ms())}}
+        if place.member in owners:
+            return
+        shown = account.addresses[0] if account.addresses else "an account without an address"
+        if owners:
+            other = min(owners)
+            raise ConfigError(
+                f"you signed in as {shown}, which is the account of {other}, not of {place.member}: "
+                "sign in with the other account, or connect that member"
+            )
+        raise ConfigError(
+            f"you signed in as {shown}, which is no address of {place.member} in the directory: sign in with another "
+            f"account, or add it: `rapport directory set member {place.member} --address {shown} --tenant {place.tenant}`"
+        )
+
+    def _member(self, place: Place) -> DirectoryEntry:
+        for entry in self.registry.members(place.tenant):
+            if entry["id"] == place.member:
+                return entry
+        raise ConfigError(_no_member(place.tenant, place.member))
+
+    def _record(self, tenant: str, connection: str) -> Connection | None:
+        return next(
+            (one for one in self.registry.connections(tenant) if one["connection"] == connection), None
+        )
+
+    def _now_ms(self) -> int:
+        return to_ms(self.clock.now())
+
+
+def _connected(place: Place, record: Connection | None, credential: Credential, now_ms: int) -> Connection:
+    """The record from now on. What an erased connection knew is gone; its epoch still counts what it said before."""
+    owner = Owner(place.tenant, place.connection, place.member, PROVIDER)
+    base: dict[str, Any] = {**new_connection(owner)}
+    if record is not None:
+        base = {**base, "epoch": record["epoch"]} if record["state"] == "disconnected" else {**record}
+    access: Access = credential.access
+    said = {
+        "state": "connected",
+        "reason": "",
+        "account": credential.account,
+        "access": access,
+        "scopes": list(credential.scopes),
+        "updated_at": now_ms,
+    }
+    return cast("Connection", {**base, **said})
+
+
+def _refuse_anothers(place: Place, record: Connection | None) -> None:
+    if record is None:
+        return
+    if record["member"] != place.member:
+        raise ConfigError(
+            f"the connection {place.connection} is of {record['member']}: name another with --connection"
+        )
+    if record["provider"] != PROVIDER:
+        raise ConfigError(
+            f"the connection {place.connection} is no account of Microsoft 365 but {record['provider']}: "
+            "name another with --connection"
+        )
+
+
+def _refuse_other_account(
+    place: Place, account: str, access: Access, known: Mapping[str, Connection]
+) -> None:
+    """Ids of accounts compare within one kind of access only; the member's addresses were checked in any case."""
+    living = {name: one for name, one in known.items() if one["state"] != "disconnected" and one["account"]}
+    mine = living.get(place.connection)
+    if mine is not None and mine["access"] == access and mine["account"] != account:
+        raise ConfigError(
+            f"the connection {place.connection} reads another account: sign in with that one, "
+            "or name a new connection with --connection"
+        )
+    for name, one in living.items():
+        if name != place.connection and one["provider"] == PROVIDER and one["account"] == account:
+            raise ConfigError(f"this account is connected already, as {name}: nothing was changed")
+
+
+def _without(features: Sequence[str], error: SignInError) -> SignInError:
+    """Says that an optional permission need not stop anybody."""
+    if not features or error.kind not in ("needs_auth", "needs_admin"):
+        return error
+    reason = f"{error.reason}; or connect without {', '.join(features)}, which is optional"
+    return SignInError(error.kind, error.code, reason, link=error.link, after_s=error.after_s)
+
+
+def _admin_answer(query: Mapping[str, str]) -> SignInError:
+    """What came of an administrator's consent, told to whoever's browser came back. Nothing of it is believed."""
+    if "error" in query:
+        return sign_in_error(query)
+    return SignInError(
+        "needs_auth", "admin_consented", "an administrator has approved Rapport; members can connect now"
+    )
+
+
+def _no_member(tenant: str, member: str) -> str:
+    return (
+        f"the directory of {tenant} has no member {member}: "
+        f"load it with `rapport directory load FILE --tenant {tenant}`"
+    )
+
+
+def _addresses(member: DirectoryEntry, now_ms: int) -> list[str]:
+    """A member's addresses of today."""
+    return [
+        one["value"]
+        for one in member["addresses"]
+        if (one["valid_from"] or 0) <= now_ms and ((end := end_of(one)) is None or end > now_ms)
+    ]
+
+
+def _comparables(member: DirectoryEntry, now_ms: int) -> list[str]:
+    return [found for one in _addresses(member, now_ms) if (found := comparable(one)) is not None]

@@ -1,0 +1,170 @@
+"""Signing in at Microsoft and back, taking the consent back, and ending a connection."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from rapport.dashboard.connections import address_of, audited, found_for, may_act, pieces
+from rapport.dashboard.crosssite import session_csrf
+from rapport.dashboard.forms import field, own_form, refused
+from rapport.dashboard.guard import signed_in_of
+from rapport.dashboard.parts import parts_of
+from rapport.dashboard.ports import Connecting, Disconnecting
+from rapport.dashboard.rendering import page
+from rapport.dashboard.standing import provider_name, state_of
+from rapport_core.errors import ConfigError
+from rapport_producers.microsoft_sign_in_errors import SignInError
+from rapport_schemas.records import Connection
+
+DONE: Final = "/connections/microsoft/done"
+"""Where Microsoft sends the browser back to; the app registration knows this address."""
+
+_FEATURES: Final = ("out_of_office",)
+_KEPT: Final = {"counts": True, "nothing": False}
+_NOT_YOURS: Final = "Your role connects your own mailbox only."
+
+_log = structlog.get_logger(__name__)
+
+
+def ask(request: Request) -> Response:
+    """What will be read, before somebody goes to Microsoft."""
+    user, member = signed_in_of(request).session.user, request.query_params.get("member", "")
+    names = parts_of(request).impact.names(user.tenant, "member")
+    if not may_act(user, member):
+        raise HTTPException(403, _NOT_YOURS)
+    if member not in names:
+        raise HTTPException(404, "There is no such member in the directory.")
+    return page(
+        request, "microsoft.html", {"member": member, "name": names[member], "is_own": user.member == member}
+    )
+
+
+async def begin(request: Request) -> Response:
+    """Sends the browser to Microsoft.
+
+    By a page that moves on, not by a redirect: forms of these pages lead nowhere but here, and browsers hold redirects to that.
+    """
+    form = await own_form(request)
+    signed_in, member = signed_in_of(request), field(form, "member")
+    user, desk = signed_in.session.user, _microsoft(request)
+    if not may_act(user, member):
+        raise HTTPException(403, _NOT_YOURS)
+    features = [name for name in _FEATURES if field(form, name)]
+    home = pieces(request).home or str(request.base_url).rstrip("/")
+    try:
+        target = await run_in_threadpool(
+            desk.begin, user.tenant, member, home + DONE, _bound(signed_in.token), features
+        )
+    except SignInError as error:
+        return _not_connected(request, error, member)
+    except ConfigError as error:
+        raise refused(error) from error
+    audited(request, "connection_begun", member)
+    return page(request, "leaving.html", {"target": target}, headers={"refresh": f"0;url={target}"})
+
+
+def done(request: Request) -> Response:
+    """Back from Microsoft: connects the mailbox, or says why not and what helps."""
+    signed_in = signed_in_of(request)
+    try:
+        made = _microsoft(request).finish(_bound(signed_in.token), dict(request.query_params))
+    except SignInError as error:
+        return _not_connected(request, error, "")
+    except ConfigError as error:
+        raise refused(error) from error
+    audited(request, "connected", made["connection"])
+    return RedirectResponse(address_of(made["connection"], "connected"), 303)
+
+
+def _bound(token: str) -> str:
+    """What only this session knows, and no page shows."""
+    return session_csrf(f"microsoft {token}")
+
+
+def _not_connected(request: Request, error: SignInError, member: str) -> Response:
+    _log.warning("sign_in_refused", kind=error.kind, code=error.code)
+    is_admin = signed_in_of(request).session.user.role == "admin"
+    values = {
+        "reason": _sentence(error.reason),
+        "link": error.link,
+        "member": member,
+        # What is wrong with this installation is the operator's business; a member can only tell them.
+        "of_operator": error.kind == "operator" and not is_admin,
+    }
+    return page(request, "not_connected.html", values, status=503 if error.kind == "unavailable" else 409)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+async def revoke(request: Request) -> Response:
+    """Drops the tokens of a connection. What was read stays."""
+    form = await own_form(request)
+    record, desk = await run_in_threadpool(_mine, request, form), _microsoft(request)
+    if not state_of(record).may_revoke:
+        raise HTTPException(409, "There is no consent to take back. Load the page again.")
+    await run_in_threadpool(desk.revoke, record["tenant"], record["connection"])
+    audited(request, "connection_revoked", record["connection"])
+    return RedirectResponse(address_of(record["connection"], "revoked"), 303)
+
+
+def _mine(request: Request, form: FormData) -> Connection:
+    record = found_for(request, field(form, "connection"))
+    if not may_act(signed_in_of(request).session.user, record["member"]):
+        raise HTTPException(403, _NOT_YOURS)
+    return record
+
+
+def ask_disconnect(request: Request) -> Response:
+    """What ending a connection will touch. For admins."""
+    record, desk = found_for(request, request.query_params.get("connection", "")), _disconnecting(request)
+    names = parts_of(request).impact.names(record["tenant"], "member")
+    values = {
+        "record": record,
+        "name": names.get(record["member"], record["member"]),
+        "provider": provider_name(record["provider"]),
+        "touched": desk.touched(record["tenant"], record["connection"]),
+        "address": address_of(record["connection"]),
+    }
+    return page(request, "disconnect.html", values)
+
+
+async def disconnect(request: Request) -> Response:
+    """Ends a connection for good. For admins, audited."""
+    form = await own_form(request)
+    desk, keep = _disconnecting(request), _KEPT.get(field(form, "keep"))
+    if keep is None or not field(form, "sure"):
+        raise HTTPException(400, "Choose what happens to the numbers, and tick that you are sure.")
+    record = await run_in_threadpool(found_for, request, field(form, "connection"))
+    user, connection = signed_in_of(request).session.user, record["connection"]
+    try:
+        finished = await run_in_threadpool(
+            desk.disconnect, user.tenant, connection, keep_counts=keep, user=user.id
+        )
+    except ConfigError as error:
+        raise refused(error) from error
+    return RedirectResponse(address_of(connection, "disconnected" if finished else "queued"), 303)
+
+
+def _microsoft(request: Request) -> Connecting:
+    found = pieces(request).microsoft
+    if found is None:
+        raise HTTPException(404, "Signing in at Microsoft is not set up here.")
+    return found
+
+
+def _disconnecting(request: Request) -> Disconnecting:
+    if signed_in_of(request).session.user.role != "admin":
+        raise HTTPException(403, "Your role does not end connections.")
+    found = pieces(request).disconnecting
+    if found is None:
+        raise HTTPException(404, "Connections cannot be ended from here.")
+    return found

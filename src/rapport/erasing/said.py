@@ -1,0 +1,129 @@
+"""What a disconnect writes into the topics, and what it looks up there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, Final, cast
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from rapport.kafka import consumer, flush, producer, wire
+from rapport.settings import Endpoints
+from rapport.topic_reader import read_all
+from rapport_core.errors import UnavailableError
+from rapport_producers.ledger import Ledger, fold
+from rapport_schemas.delivery import refusal
+from rapport_schemas.records import Connection, DeadLetter, Page
+from rapport_schemas.topics import (
+    CONNECTIONS,
+    COVERAGE,
+    CURSORS,
+    DEAD,
+    RAW_TOPICS,
+    WAKEUPS,
+    Topic,
+    composite_key,
+)
+from rapport_schemas.wire import blank
+
+_GROUP: Final = "rapport-erasing-reader"
+PURGE: Final = "purge"
+PURGE_KEEPING_COUNTS: Final = "purge_keeping_counts"
+"""Types of the page that takes back what a connection said."""
+
+
+class Said:
+    """One connection in the topics. Every call may raise UnavailableError; what it writes is confirmed when it returns."""
+
+    def __init__(self, where: Endpoints, tenant: str, connection: str) -> None:
+        self._where, self._tenant, self._connection = where, tenant, connection
+        self._wire = wire(where)
+        self._key = composite_key(tenant, connection)
+
+    def ledger(self) -> Ledger:
+        """What is known of the connection."""
+        records = (
+            (topic.name, message.key(), message.value())
+            for topic in (CONNECTIONS, CURSORS)
+            for message in self._read(topic)
+        )
+        return fold(records, self._wire, self._tenant, self._connection)
+
+    def disconnected(self, before: Connection, epoch: int, now_ms: int) -> None:
+        """The connection is disconnected: nobody reads it any more. Of its account nothing is kept."""
+        record: Connection = {
+            **before,
+            "state": "disconnected",
+            "account": "",
+            "scopes": [],
+            "reason": "",
+            "push": "",
+            "out_of_office": None,
+            "backlog": 0,
+            "epoch": epoch,
+            "updated_at": now_ms,
+        }
+        wakeup = {
+            "tenant": self._tenant,
+            "connection": self._connection,
+            "kind": "changed",
+            "detail": "disconnected",
+            "subscription": "",
+            "at": now_ms,
+        }
+        self._write([(CONNECTIONS, self._key, record), (WAKEUPS, self._key, wakeup)])
+
+    def purge(self, before: Connection, kind: str, fetch: int, now_ms: int) -> None:
+        """Everything the connection said under a lower number is said no more, in whatever lane."""
+        page: Page = {
+            **cast("Page", blank("page")),
+            "tenant": self._tenant,
+            "connection": self._connection,
+            "member": before["member"],
+            "provider": before["provider"],
+            "type": kind,
+            "fetch": fetch,
+            "published_at": now_ms,
+        }
+        self._write([(topic, self._key, page) for topic in RAW_TOPICS])
+
+    def forget(self) -> None:
+        """Its cursors and comparisons go, and its dead letters are closed without what they said."""
+        gone = [
+            (topic, message.key(), None)
+            for topic in (CURSORS, COVERAGE)
+            for message in self._read(topic)
+            if (message.key() or b"").startswith(self._key + b"\0")
+        ]
+        self._write([*dict.fromkeys(gone), *self._closed_letters()])
+
+    def _closed_letters(self) -> Iterator[tuple[Topic, bytes | None, object]]:
+        for message in self._read(DEAD):
+            letter: DeadLetter = self._wire.decode("dead_letter", message.value())
+            if (letter["tenant"], letter["connection"]) == (self._tenant, self._connection):
+                closed = {**letter, "connection": "", "origin": "", "detail": "", "state": "erased"}
+                yield DEAD, message.key(), closed
+
+    def _read(self, topic: Topic) -> Iterator[Message]:
+        with closing(consumer(self._where, _GROUP)) as reader:
+            yield from read_all(reader, topic)
+
+    def _write(self, records: list[tuple[Topic, bytes | None, Any]]) -> None:
+        refused: list[str] = []
+
+        def confirmed(error: KafkaError | None, message: Message) -> None:
+            if (why := refusal(error, message)) is not None:
+                refused.append(why)
+
+        client = producer(self._where)
+        for topic, key, value in records:
+            data = None if value is None else self._wire.encode(topic.schema, value)
+            try:
+                client.produce(topic.name, data, key, on_delivery=confirmed)
+            except (BufferError, KafkaException) as error:
+                raise UnavailableError(f"Kafka does not take records ({error}): it is tried again") from error
+            client.poll(0)
+        flush(client)
+        if refused:
+            raise UnavailableError(f"Kafka refused records ({refused[0]}): it is tried again")

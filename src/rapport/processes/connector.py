@@ -1,0 +1,217 @@
+"""One connector: `python -m rapport.processes.connector`, started by `rapport up` where Microsoft 365 is configured.
+
+It owns the connections whose keys fall into its partitions of the wake-ups. Ends in order on SIGTERM and SIGINT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, closing
+from datetime import datetime
+
+import httpx2
+import structlog
+
+from rapport.connecting.credential import root_of
+from rapport.connecting.mailbox import MicrosoftMailbox
+from rapport.connecting.registration import TIMEOUT_SECONDS, sign_in_of, trusted
+from rapport.connecting.tokens import Tokens
+from rapport.connectors.ledgers import LogLedgers
+from rapport.connectors.wakeups import CONSUMER_SETTINGS, WakeupThread
+from rapport.directory.read import read_entries
+from rapport.history import history_begin
+from rapport.kafka import consumer, producer, wire
+from rapport.local.ready import announce
+from rapport.logs import configure
+from rapport.settings import Endpoints, Settings, endpoints, load_settings
+from rapport.store import open_store
+from rapport.store.store import Store
+from rapport_core.clock import SystemClock, from_ms, to_ms
+from rapport_core.errors import RapportError
+from rapport_processors.directory_settings import parse_settings, parse_tenant
+from rapport_producers.connection_log import ConnectionLog, Desk, open_log
+from rapport_producers.graph.calendar_sync import CalendarSync
+from rapport_producers.graph.client import GraphClient, Mailbox
+from rapport_producers.graph.limits import Limits
+from rapport_producers.graph.mail_sync import MailSync
+from rapport_producers.graph.runner import GraphRunner, Stream
+from rapport_producers.graph.subscriptions import Subscriptions
+from rapport_producers.ledger import Ledger
+from rapport_producers.outlet import Outlet
+from rapport_producers.owners import Owners, Runner
+from rapport_producers.records import Owner
+from rapport_schemas.records import Connection
+from rapport_schemas.topics import CONNECTORS_GROUP, WAKEUPS
+
+NAME = "connector"
+_UNUSED_GROUP = "rapport-connector-reader"
+_LOG = structlog.get_logger(__name__)
+
+
+def main() -> None:
+    """Runs until told to end. Exits with a sentence and the error's code where a person must act."""
+    try:
+        settings = load_settings()
+        configure(settings.log_level, process=f"{NAME}-{settings.connector}")
+        asyncio.run(_serve(settings, endpoints(settings)))
+    except RapportError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(error.exit_code) from error
+
+
+async def _serve(settings: Settings, where: Endpoints) -> None:
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async with AsyncExitStack() as stack:
+        store = stack.enter_context(open_store(settings, where))
+        http = await stack.enter_async_context(
+            httpx2.AsyncClient(verify=trusted(settings), timeout=TIMEOUT_SECONDS, follow_redirects=False)
+        )
+        outlet = Outlet(producer(where), wire(where))
+        outlet.start()
+        stack.push_async_callback(outlet.close)
+        connector = Connector(settings, where, store, outlet, http)
+        stack.push_async_callback(connector.owners.close)
+        wakeups = WakeupThread(
+            lambda: consumer(where, CONNECTORS_GROUP, **CONSUMER_SETTINGS),
+            wire(where),
+            connector.owners,
+            on_failure=_into(ended),
+            on_ready=lambda: announce(settings, NAME),
+        )
+        wakeups.start()
+        stack.push_async_callback(wakeups.close)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, _end, ended)
+        await ended
+
+
+def _end(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
+
+
+def _into(ended: asyncio.Future[None]) -> Callable[[BaseException], None]:
+    loop = asyncio.get_running_loop()
+
+    def fail(error: BaseException) -> None:
+        if not ended.done():
+            ended.set_exception(error)
+
+    def failed(error: BaseException) -> None:
+        loop.call_soon_threadsafe(fail, error)
+
+    return failed
+
+
+class Connector:
+    """The parts that all connections of a process share, and how one connection's runner is made of them."""
+
+    def __init__(
+        self, settings: Settings, where: Endpoints, store: Store, outlet: Outlet, http: httpx2.AsyncClient
+    ) -> None:
+        self._store, self._outlet, self._clock = store, outlet, SystemClock()
+        self._where, self._wire = where, wire(where)
+        self._ledgers = LogLedgers(lambda: consumer(where, _UNUSED_GROUP), self._wire)
+        self._tokens = Tokens(store.vault, store.leases, sign_in_of(settings))
+        limits = Limits(time.monotonic, asyncio.sleep)
+        self._graph = GraphClient(http, settings.microsoft_graph, limits, self._clock, asyncio.sleep)
+        self._has_push = settings.public_url is not None
+        self._subscriptions = Subscriptions(
+            self._graph, store.subscriptions, settings.public_url, self._clock
+        )
+        self.owners = Owners(self._ledgers, self._runner, partitions=WAKEUPS.partitions)
+
+    def _runner(self, owner: Owner, ledger: Ledger, is_ours: Callable[[], bool]) -> Runner | None:
+        record = ledger.connection
+        if owner.provider != "graph" or record is None or record["state"] == "disconnected":
+            return None
+
+        async def opened() -> ConnectionLog:
+            desk = Desk(self._outlet, self._store.keys, self._clock, is_ours)
+            epoch = await asyncio.to_thread(self._store.next_assignment)
+            log = await open_log(desk, owner, ledger, epoch)
+            if log.record["history_from"] is None:
+                begin = await asyncio.to_thread(self._history_begin, owner.tenant)
+                await log.announce(history_from=to_ms(begin))
+            return log
+
+        async def newest() -> Connection | None:
+            name = owner.tenant, owner.connection
+            found = await self._ledgers.read(lambda *other: other == name)
+            return found[name].connection if name in found else None
+
+        return GraphRunner(
+            opened,
+            newest,
+            self._streams,
+            (lambda log: _BoundPush(self._subscriptions, self._mailbox(log))) if self._has_push else None,
+            clock=self._clock,
+        )
+
+    def _history_begin(self, tenant: str) -> datetime:
+        """How far back the tenant wants the past of a new connection."""
+        with closing(consumer(self._where, _UNUSED_GROUP)) as reader:
+            (entry,) = read_entries(reader, self._wire, ("tenant", tenant), tenant=tenant)
+        _, said = parse_tenant(entry["settings"] if entry else "")
+        return history_begin(self._clock.now(), parse_settings(said).history_months)
+
+    def _mailbox(self, log: ConnectionLog) -> _OwnedMailbox:
+        return _OwnedMailbox(log, self._tokens)
+
+    def _streams(self, log: ConnectionLog) -> list[Stream]:
+        mailbox = self._mailbox(log)
+        history = from_ms(log.record["history_from"] or 0)
+        return [
+            MailSync(self._graph, mailbox, log, history, self._clock),
+            CalendarSync(self._graph, mailbox, log, history, self._clock),
+        ]
+
+
+class _OwnedMailbox:
+    """The mailbox of an opened connection (`graph.client.Mailbox`), however it is signed in now."""
+
+    def __init__(self, log: ConnectionLog, tokens: Tokens) -> None:
+        self._log = log
+        self._mailbox = MicrosoftMailbox(log.owner.tenant, log.owner.connection, "", tokens)
+
+    @property
+    def tenant(self) -> str:
+        """Whose it is."""
+        return self._mailbox.tenant
+
+    @property
+    def connection(self) -> str:
+        """The connection's id."""
+        return self._mailbox.connection
+
+    @property
+    def root(self) -> str:
+        """Where its resources are."""
+        return root_of(self._log.record["access"], self._log.record["account"])
+
+    async def token(self, *, refused: str | None = None, claims: str | None = None) -> str:
+        """A token that is believed to be good; see MicrosoftMailbox."""
+        return await self._mailbox.token(refused=refused, claims=claims)
+
+
+class _BoundPush:
+    """Subscriptions of one mailbox."""
+
+    def __init__(self, subscriptions: Subscriptions, mailbox: Mailbox) -> None:
+        self._subscriptions, self._mailbox = subscriptions, mailbox
+
+    async def ensure(self) -> bool:
+        """Makes and renews them."""
+        return await self._subscriptions.ensure(self._mailbox)
+
+    async def lifecycle(self, subscription: str, event: str) -> None:
+        """What the provider says of a subscription itself."""
+        await self._subscriptions.lifecycle(self._mailbox, subscription, event)
+
+
+if __name__ == "__main__":
+    main()

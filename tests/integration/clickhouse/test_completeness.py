@@ -1,0 +1,129 @@
+"""What a connection's provider showed, what of it is held and what is matched; and who is away."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from item_records import connection, connection_record, coverage, coverage_record, item, item_record
+from rapport_core.clock import to_ms
+from rapport_sinks.clickhouse.client import ClickHouse
+from rapport_sinks.clickhouse.completeness import ConnectionNumbers, CoveredDay
+from rapport_sinks.clickhouse.lookups import Lookups
+from sink_bench import Bench
+
+SINCE = date(2026, 11, 1)
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def bench(tables: ClickHouse) -> Bench:
+    """A sink's surroundings."""
+    return Bench(tables)
+
+
+def ms(day: int, hour: int = 9) -> int:
+    return to_ms(datetime(2026, 11, day, hour, tzinfo=UTC))
+
+
+def day(name: str, listed: int, present: int, matched: int = 0) -> CoveredDay:
+    return {
+        "day": name,
+        "listed": listed,
+        "present": present,
+        "missing": listed - present,
+        "matched": matched,
+    }
+
+
+def days(bench: Bench, connection_id: str = "c1") -> list[CoveredDay]:
+    return ConnectionNumbers(bench.client).completeness("acme", connection_id, SINCE)["days"]
+
+
+def test_the_days_of_all_streams_add_up(bench: Bench) -> None:
+    bench.broker.append(
+        coverage_record(coverage("inbox", {"2026-11-02": (5, 4), "2026-11-03": (1, 1)}), 0),
+        coverage_record(coverage("sentitems", {"2026-11-03": (2, 2), "2026-10-31": (9, 0)}), 1),
+        coverage_record(coverage("inbox", {"2026-11-02": (7, 0)}, connection="other"), 2),
+        coverage_record(coverage("inbox", {"2026-11-02": (8, 0)}, tenant="other"), 3),
+    )
+    bench.run()
+    assert days(bench) == [day("2026-11-02", 5, 4), day("2026-11-03", 3, 3)]
+
+
+def test_the_newest_record_of_a_stream_replaces_all_its_days(bench: Bench) -> None:
+    """A day that has nothing any more is none."""
+    records = [
+        coverage_record(coverage("inbox", {"2026-11-02": (5, 4), "2026-11-03": (1, 1)}), 0),
+        coverage_record(coverage("inbox", {"2026-11-02": (5, 5), "": (1, 0), "9999-12-31": (1, 1)}), 1),
+    ]
+    for record in records:
+        bench.broker.append(record)
+        bench.run()
+    assert days(bench) == [day("", 1, 0), day("2026-11-02", 5, 5), day("2299-12-31", 1, 1)]
+
+
+def test_matched_are_items_of_which_the_connection_holds_a_copy(bench: Bench) -> None:
+    both, other = ["c1\x1fa", "c2\x1fb"], ["c2\x1fc"]
+    bench.broker.append(
+        coverage_record(coverage("inbox", {"2026-11-02": (3, 3)}), 0),
+        item_record(item("i1", {"copies": both}, at=ms(2)), 0),
+        item_record(item("i2", {"copies": other}, at=ms(2)), 1),
+        item_record(item("i3", {"copies": both}, at=ms(2), synced=False), 2),
+        item_record(item("i4", {"copies": [*both, "c1\x1fd"]}, at=ms(4)), 3),
+    )
+    bench.run()
+    assert days(bench) == [day("2026-11-02", 3, 3, 1), day("2026-11-04", 0, 0, 1)]
+    assert days(bench, "c2") == []
+    rows = bench.client.rows("SELECT item_id, connections FROM thread_items FINAL ORDER BY item_id")
+    assert [row["connections"] for row in rows] == [["c1", "c2"], ["c2"], ["c1", "c2"]]
+
+
+def test_the_last_sweep_is_the_one_that_the_connector_tells(bench: Bench) -> None:
+    numbers = ConnectionNumbers(bench.client)
+    assert numbers.completeness("acme", "c1", SINCE) == {"connection": "c1", "days": [], "last_sweep": None}
+    bench.broker.append(
+        connection_record(connection("c1"), 0), connection_record(connection("c1", last_sweep=ms(20)), 1)
+    )
+    bench.run()
+    assert numbers.completeness("acme", "c1", SINCE)["last_sweep"] == "2026-11-20T09:00:00Z"
+
+
+def test_who_is_away_now(bench: Bench) -> None:
+    """Automatic replies that are always on, or on just now; of an account that is still connected."""
+    said = {
+        "always": ("always", None, None),
+        "now": ("scheduled", ms(20), ms(30)),
+        "open": ("scheduled", None, None),
+        "over": ("scheduled", ms(1), ms(24, 12)),
+        "later": ("scheduled", ms(25), ms(26)),
+        "off": ("disabled", ms(1), ms(30)),
+    }
+    for offset, (name, (status, since, until)) in enumerate(said.items()):
+        replies = {"status": status, "since": since, "until": until, "audience": "all"}
+        bench.broker.append(connection_record(connection(name, member=name, out_of_office=replies), offset))
+    gone = {"status": "always", "since": None, "until": None, "audience": "all"}
+    bench.broker.append(
+        connection_record(connection("d", member="d", state="disconnected", out_of_office=gone), 6),
+        connection_record(connection("n", member="n"), 7),
+    )
+    bench.run()
+    away = ConnectionNumbers(bench.client).away("acme", NOW)
+    assert {member: one["until"] for member, one in away.items()} == {
+        "always": None,
+        "now": "2026-11-30T09:00:00Z",
+        "open": None,
+    }
+
+
+def test_a_record_of_nothing_is_a_dead_letter_and_stops_nothing(bench: Bench) -> None:
+    bench.broker.append(
+        coverage_record(coverage("inbox", {"yesterday": (1, 1)}), 0),
+        coverage_record(coverage("", {}), 1),
+        connection_record(connection(""), 0),
+        item_record(item("i1"), 0),
+    )
+    bench.run()
+    assert [letter["reason"] for letter in bench.letters.sent] == ["invalid"] * 3
+    assert Lookups(bench.client).item("acme", "i1") is not None

@@ -1,0 +1,246 @@
+"""Tokens of connections: young ones remembered, new ones saved before they are used, revoking noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from rapport.connecting.credential import Credential
+from rapport.connecting.mailbox import MicrosoftMailbox
+from rapport.connecting.tokens import SECONDS_UNTIL_REVOKING_IS_NOTICED, Tokens
+from rapport_core.errors import InvariantError, UnavailableError
+from rapport_producers.graph.errors import AdminNeeded, SignInNeeded, Transient
+from rapport_producers.microsoft_sign_in import Token
+from rapport_producers.microsoft_sign_in_errors import Kind, SignInError
+
+ANNA = Credential("delegated", "oid-anna", "tid", ("Mail.Read", "openid", "MailboxSettings.Read"), "cache-0")
+ROOM = Credential("application", "anna@acme.com", "tid", ())
+
+
+class FakeVault:
+    """A vault in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], bytes] = {}
+
+    def get(self, tenant: str, connection: str, /) -> bytes | None:
+        return self.kept.get((tenant, connection))
+
+    def put(self, tenant: str, connection: str, provider: str, secret: bytes, /) -> None:
+        assert provider == "graph"
+        self.kept[tenant, connection] = secret
+
+
+class FakeLocks:
+    """Leases over the threads of this test."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.names: list[str] = []
+
+    @contextmanager
+    def held(self, name: str, /) -> Iterator[None]:
+        with self.lock:
+            self.names.append(name)
+            yield
+
+
+@dataclass
+class RotatingSignIn:
+    """Gives each cache one successor, and refuses one that was used."""
+
+    at: list[float]
+    used: set[str] = field(default_factory=set)
+    asked: list[tuple[str, str | None, str | None, list[str]]] = field(default_factory=list)
+    error: SignInError | None = None
+
+    def token(
+        self,
+        cache: str,
+        scopes: Sequence[str] = (),
+        claims: str | None = None,
+        *,
+        refused: str | None = None,
+    ) -> Token:
+        self.asked.append((cache, claims, refused, list(scopes)))
+        if self.error is not None:
+            raise self.error
+        assert cache not in self.used, "a refresh token was used twice"
+        self.used.add(cache)
+        number = int(cache.partition("-")[2]) + 1
+        return Token(f"token-{number}", self.at[0] + 3600, f"cache-{number}")
+
+    def application_token(
+        self, microsoft_tenant: str, claims: str | None = None, *, refused: str | None = None
+    ) -> Token:
+        self.asked.append((microsoft_tenant, claims, refused, []))
+        return Token(f"app-{len(self.asked)}", self.at[0] + 3600)
+
+
+@pytest.fixture
+def at() -> list[float]:
+    """The time, in seconds."""
+    return [1000.0]
+
+
+@pytest.fixture
+def vault() -> FakeVault:
+    vault = FakeVault()
+    vault.put("acme", "c1", "graph", ANNA.to_bytes())
+    return vault
+
+
+@pytest.fixture
+def sign_in(at: list[float]) -> RotatingSignIn:
+    return RotatingSignIn(at)
+
+
+@pytest.fixture
+def locks() -> FakeLocks:
+    return FakeLocks()
+
+
+@pytest.fixture
+def tokens(vault: FakeVault, locks: FakeLocks, sign_in: RotatingSignIn, at: list[float]) -> Tokens:
+    return Tokens(vault, locks, sign_in, now=lambda: at[0], monotonic=lambda: at[0])
+
+
+def kept(vault: FakeVault) -> Credential:
+    return Credential.from_bytes(vault.kept["acme", "c1"])
+
+
+def test_a_young_token_is_remembered(tokens: Tokens, sign_in: RotatingSignIn, at: list[float]) -> None:
+    assert tokens.token("acme", "c1") == "token-1"
+    at[0] += 3200
+    assert tokens.token("acme", "c1") == "token-1"
+    at[0] += 150
+    assert tokens.token("acme", "c1") == "token-2"
+    assert [cache for cache, *_ in sign_in.asked] == ["cache-0", "cache-1"]
+
+
+def test_it_is_asked_for_what_was_granted_of_graph(tokens: Tokens, sign_in: RotatingSignIn) -> None:
+    tokens.token("acme", "c1")
+    assert sign_in.asked[0][3] == ["Mail.Read", "MailboxSettings.Read"]
+
+
+def test_a_new_refresh_token_is_kept_before_the_token_is_used(tokens: Tokens, vault: FakeVault) -> None:
+    tokens.token("acme", "c1")
+    assert kept(vault) == replace(ANNA, cache="cache-1")
+
+
+def test_a_token_that_could_not_be_kept_is_not_used(
+    tokens: Tokens, vault: FakeVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise UnavailableError("the disk is full")
+
+    monkeypatch.setattr(vault, "put", broken)
+    with pytest.raises(UnavailableError):
+        tokens.token("acme", "c1")
+    assert tokens.remembered("acme", "c1") is None
+
+
+def test_a_refused_token_is_not_given_again(tokens: Tokens, sign_in: RotatingSignIn) -> None:
+    assert tokens.token("acme", "c1") == "token-1"
+    assert tokens.token("acme", "c1", refused="token-1") == "token-2"
+    assert tokens.token("acme", "c1", refused="token-1") == "token-2"
+    assert sign_in.asked[1][2] == "token-1"
+
+
+def test_a_challenge_gets_a_new_token(tokens: Tokens, sign_in: RotatingSignIn) -> None:
+    tokens.token("acme", "c1")
+    assert tokens.token("acme", "c1", claims="{}") == "token-2"
+    assert sign_in.asked[1][1] == "{}"
+
+
+def test_processes_take_turns_and_none_uses_a_token_twice(
+    vault: FakeVault, locks: FakeLocks, sign_in: RotatingSignIn, at: list[float]
+) -> None:
+    """Two processes, each with several threads, whose tokens ran out at the same moment."""
+    processes = [Tokens(vault, locks, sign_in, now=lambda: at[0], monotonic=lambda: at[0]) for _ in range(2)]
+    barrier, found = threading.Barrier(8), []
+
+    def ask(number: int) -> None:
+        barrier.wait(10)
+        found.append(processes[number % 2].token("acme", "c1"))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(found) == 8
+    assert len(sign_in.used) == 2
+    assert set(locks.names) == {"connection acme/c1"}
+
+
+def test_revoking_elsewhere_is_noticed(tokens: Tokens, vault: FakeVault, at: list[float]) -> None:
+    tokens.token("acme", "c1")
+    vault.kept.clear()
+    at[0] += SECONDS_UNTIL_REVOKING_IS_NOTICED
+    assert tokens.remembered("acme", "c1") is None
+    with pytest.raises(SignInError, match="connect again") as caught:
+        tokens.token("acme", "c1")
+    assert caught.value.kind == "needs_auth"
+
+
+def test_connecting_again_elsewhere_is_noticed(tokens: Tokens, vault: FakeVault, at: list[float]) -> None:
+    tokens.token("acme", "c1")
+    vault.put("acme", "c1", "graph", replace(ANNA, cache="cache-41").to_bytes())
+    at[0] += SECONDS_UNTIL_REVOKING_IS_NOTICED
+    assert tokens.token("acme", "c1") == "token-42"
+
+
+def test_application_tokens_need_no_lease(tokens: Tokens, vault: FakeVault, locks: FakeLocks) -> None:
+    vault.put("acme", "c2", "graph", ROOM.to_bytes())
+    assert tokens.token("acme", "c2") == "app-1"
+    assert tokens.token("acme", "c2") == "app-1"
+    assert tokens.token("acme", "c2", refused="app-1") == "app-2"
+    assert locks.names == []
+
+
+def test_where_an_account_is_in_graph() -> None:
+    assert ANNA.root == "/me"
+    assert replace(ROOM, account="a/b#c@acme.com").root == "/users/a%2Fb%23c%40acme.com"
+
+
+def test_a_credential_comes_back_as_it_was_and_shows_no_secret() -> None:
+    assert Credential.from_bytes(ANNA.to_bytes()) == ANNA
+    assert "cache-0" not in repr(ANNA)
+    with pytest.raises(InvariantError, match="damaged"):
+        Credential.from_bytes(b'{"access": "delegated"}')
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("needs_auth", SignInNeeded),
+        ("needs_admin", AdminNeeded),
+        ("unavailable", Transient),
+        ("operator", SignInError),
+    ],
+)
+def test_a_mailbox_tells_why_there_is_no_token(
+    tokens: Tokens, sign_in: RotatingSignIn, kind: Kind, expected: type[Exception]
+) -> None:
+    """What is the operator's fault stays apart: it must flip no account."""
+    sign_in.error = SignInError(kind, "some_code", "some sentence", after_s=7.5)
+    mailbox = MicrosoftMailbox("acme", "c1", "/me", tokens)
+    with pytest.raises(expected) as caught:
+        asyncio.run(mailbox.token())
+    if isinstance(caught.value, Transient):
+        assert caught.value.after_s == 7.5
+    else:
+        assert "some sentence" in str(caught.value)
+
+
+def test_a_mailbox_gives_tokens(tokens: Tokens) -> None:
+    mailbox = MicrosoftMailbox("acme", "c1", "/me", tokens)
+    assert asyncio.run(mailbox.token()) == "token-1"
+    assert asyncio.run(mailbox.token()) == "token-1"
+    assert asyncio.run(mailbox.token(refused="token-1")) == "token-2"

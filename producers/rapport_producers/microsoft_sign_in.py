@@ -295,7 +295,7 @@ class MicrosoftSignIn:
             return msal.ConfidentialClientApplication(
                 self._client_id, client_credential=self._secret, **options
             )
-        except ValueError as error:
+        except (ValueError, KeyError) as error:  # the second where the metadata is another host's
             raise ConfigError(
                 "RAPPORT_MICROSOFT_AUTHORITY does not answer like Microsoft's sign-in: it is "
                 "https://login.microsoftonline.com/organizations, or that host with the id of your Microsoft tenant"

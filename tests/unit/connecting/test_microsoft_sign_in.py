@@ -75,7 +75,8 @@ def test_who_signed_in_is_told(simulator: Simulator, anna: Mailbox, sign_in: Mic
     assert {"Mail.Read", "Calendars.Read", "User.Read"} <= set(found.scopes)
 
 
-def test_a_sign_in_serves_once(simulator: Simulator, anna: Mailbox, sign_in: MicrosoftSignIn) -> None:
+@pytest.mark.usefixtures("anna")
+def test_a_sign_in_serves_once(simulator: Simulator, sign_in: MicrosoftSignIn) -> None:
     url, flow = sign_in.begin(REDIRECT)
     query = browse(simulator, url)
     sign_in.finish(flow, query)
@@ -91,8 +92,9 @@ def test_what_belongs_to_no_sign_in_is_refused(sign_in: MicrosoftSignIn, query: 
     assert flow["state"] not in repr(error)
 
 
+@pytest.mark.usefixtures("anna")
 def test_a_page_that_says_no_is_told_with_the_link_that_helps(
-    simulator: Simulator, anna: Mailbox, sign_in: MicrosoftSignIn
+    simulator: Simulator, sign_in: MicrosoftSignIn
 ) -> None:
     simulator.company("acme").users_may_consent = False
     error = refused(lambda: signed_in(simulator, sign_in))
@@ -120,9 +122,8 @@ def test_a_personal_account_is_told_so(simulator: Simulator, sign_in: MicrosoftS
     assert refused(lambda: signed_in(simulator, sign_in)).code == "work_account"
 
 
-def test_a_young_token_is_taken_from_the_cache(
-    simulator: Simulator, anna: Mailbox, sign_in: MicrosoftSignIn
-) -> None:
+@pytest.mark.usefixtures("anna")
+def test_a_young_token_is_taken_from_the_cache(simulator: Simulator, sign_in: MicrosoftSignIn) -> None:
     found = signed_in(simulator, sign_in)
     asked = len(simulator.entra.calls)
     token = sign_in.token(found.cache)
@@ -130,11 +131,11 @@ def test_a_young_token_is_taken_from_the_cache(
     assert token.cache_changed is None
 
 
-def test_a_new_token_brings_a_new_refresh_token(
-    simulator: Simulator, anna: Mailbox, sign_in: MicrosoftSignIn
-) -> None:
+@pytest.mark.usefixtures("anna")
+def test_a_new_token_brings_a_new_refresh_token(simulator: Simulator, sign_in: MicrosoftSignIn) -> None:
     """Again and again, each from what the one before left."""
-    cache, values = signed_in(simulator, sign_in).cache, []
+    cache = signed_in(simulator, sign_in).cache
+    values: list[str] = []
     for _ in range(3):
         token = sign_in.token(cache, refused=values[-1] if values else sign_in.token(cache).value)
         assert token.cache_changed is not None
@@ -143,9 +144,8 @@ def test_a_new_token_brings_a_new_refresh_token(
     assert len(set(values)) == 3
 
 
-def test_a_challenge_is_answered_with_a_new_token(
-    simulator: Simulator, anna: Mailbox, sign_in: MicrosoftSignIn
-) -> None:
+@pytest.mark.usefixtures("anna")
+def test_a_challenge_is_answered_with_a_new_token(simulator: Simulator, sign_in: MicrosoftSignIn) -> None:
     cache = signed_in(simulator, sign_in).cache
     sign_in.token(cache, claims='{"access_token":{"nbf":{"essential":true,"value":"1"}}}')
     assert '"nbf"' in simulator.entra.calls[-1][1]["claims"]
@@ -153,8 +153,9 @@ def test_a_challenge_is_answered_with_a_new_token(
 
 
 @pytest.mark.parametrize("number", sorted(AADSTS.keys() & CAUSES.keys()))
+@pytest.mark.usefixtures("anna")
 def test_every_refusal_of_a_refresh_is_told(
-    simulator: Simulator, anna: Mailbox, sign_in: MicrosoftSignIn, number: int
+    simulator: Simulator, sign_in: MicrosoftSignIn, number: int
 ) -> None:
     """As the table has it, whatever `error` it comes with; the moment it is over, a token comes."""
     cache = signed_in(simulator, sign_in).cache
@@ -169,9 +170,9 @@ def test_every_refusal_of_a_refresh_is_told(
     ("status", "retry_after", "after_s"),
     [(503, "7", 7.0), (429, "0.5", 0.5), (503, None, None), (500, "Tue, 24 Nov 2026 05:00:00 GMT", None)],
 )
+@pytest.mark.usefixtures("anna")
 def test_a_busy_host_is_told_with_its_patience(
     simulator: Simulator,
-    anna: Mailbox,
     sign_in: MicrosoftSignIn,
     status: int,
     retry_after: str | None,
@@ -215,8 +216,9 @@ def test_a_token_for_a_whole_tenant(simulator: Simulator, anna: Mailbox, sign_in
     assert first.cache_changed is None
 
 
+@pytest.mark.usefixtures("simulator")
 def test_a_tenant_that_has_not_admitted_the_application_gets_the_link(
-    simulator: Simulator, anna: Mailbox, sign_in: MicrosoftSignIn
+    anna: Mailbox, sign_in: MicrosoftSignIn
 ) -> None:
     error = refused(lambda: sign_in.application_token(anna.tenant))
     assert error.kind == "needs_admin"

@@ -112,6 +112,8 @@ class ConnectionLog:
         self._desk, self.owner, self.epoch, self.record = desk, owner, epoch, record
         self._positions = dict(positions)
         self._count = 0
+        # Duties run beside each other; the record and a cursor are written by one of them at a time, or one would undo the other's word.
+        self._announcing, self._saving = asyncio.Lock(), asyncio.Lock()
 
     # -- fetch numbers and pages --------------------------------------------------------------------------------
 
@@ -205,17 +207,19 @@ class ConnectionLog:
     async def save(self, stream: str, position: Mapping[str, Any]) -> None:
         """Saves the stream's cursor; every page before it must have been published."""
         plain = json.dumps(position, separators=(",", ":")).encode()
-        fetch = self.epoch << EPOCH_BITS | self._count
-        cursor = await asyncio.to_thread(
-            cursor_of, self._desk.keys, self.owner, stream, plain, fetch=fetch, now_ms=self._now_ms()
-        )
-        await self._send(CURSORS, self._cursor_key(stream), cursor)
-        self._positions[stream] = dict(position)
+        async with self._saving:
+            fetch = self.epoch << EPOCH_BITS | self._count
+            cursor = await asyncio.to_thread(
+                cursor_of, self._desk.keys, self.owner, stream, plain, fetch=fetch, now_ms=self._now_ms()
+            )
+            await self._send(CURSORS, self._cursor_key(stream), cursor)
+            self._positions[stream] = dict(position)
 
     async def forget(self, stream: str) -> None:
         """Removes the stream's cursor."""
-        await self._send(CURSORS, self._cursor_key(stream), None)
-        self._positions.pop(stream, None)
+        async with self._saving:
+            await self._send(CURSORS, self._cursor_key(stream), None)
+            self._positions.pop(stream, None)
 
     def _cursor_key(self, stream: str) -> bytes:
         return composite_key(self.owner.tenant, self.owner.connection, stream)
@@ -224,12 +228,12 @@ class ConnectionLog:
 
     async def announce(self, **fields: Any) -> None:
         """Writes the connection's record with these fields changed; nothing when none of them is another."""
-        said = {**self.record, **fields}
-        if said == self.record:
-            return
-        record = cast("Connection", {**said, "epoch": self.epoch, "updated_at": self._now_ms()})
-        await self._send(CONNECTIONS, self.owner.key, record)
-        self.record = record
+        async with self._announcing:
+            if {**self.record, **fields} == self.record:
+                return
+            said = {**fields, "epoch": self.epoch, "updated_at": self._now_ms()}
+            await self._send(CONNECTIONS, self.owner.key, {**self.record, **said})
+            self.record = cast("Connection", {**self.record, **said})
 
     def learn(self, newest: Connection) -> None:
         """Takes over what commands have written into the record since; how far reading went is ours to say."""

@@ -77,6 +77,10 @@ class Owners:
         name = wakeup["tenant"], wakeup["connection"]
         if not self._owns(*name):
             return
+        if (wakeup["kind"], wakeup["detail"]) == ("changed", "disconnected"):
+            # Not asked of the record, which whoever runs it may have overwritten at the same moment.
+            await _all(runner.stop() for runner in [self._runners.pop(name, None)] if runner is not None)
+            return
         if name not in self._runners:
             await self._start(lambda *other: other == name)
         runner = self._runners.get(name)

@@ -10,8 +10,8 @@ import structlog
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-_CHATTY = ("alembic", "uvicorn")
-"""Libraries that tell of every start at `info`; what they warn of is kept."""
+_CHATTY = ("alembic", "httpcore2", "httpx2", "msal", "uvicorn")
+"""Libraries that tell of every start, or every address they ask, at `info`; what they warn of is kept."""
 
 
 def configure(level: str = "info", **context: object) -> None:

@@ -193,6 +193,36 @@ def test_the_record_is_written_only_when_it_says_something_else() -> None:
     ]
 
 
+def test_duties_that_announce_at_once_keep_each_others_word() -> None:
+    """And what a command said meanwhile."""
+    log = MemoryLog()
+
+    async def slow(*arguments: Any) -> int:
+        await asyncio.sleep(0)
+        return await MemoryLog.send(log, *arguments)
+
+    async def work() -> ConnectionLog:
+        opened = await log.open()
+        log.send = slow  # type: ignore[method-assign]
+        said = [opened.announce(first_done=5), opened.announce(last_sync=7), opened.announce(push="on")]
+        working = asyncio.gather(*said)
+        await asyncio.sleep(0)
+        opened.learn({**opened.record, "scopes": ["Mail.Read"]})
+        await working
+        await opened.announce(backlog=1)
+        return opened
+
+    opened = run(work())
+    record = log.of(CONNECTIONS)[-1]
+    assert (record["first_done"], record["last_sync"], record["push"], record["scopes"]) == (
+        5,
+        7,
+        "on",
+        ["Mail.Read"],
+    )
+    assert opened.record == record
+
+
 def test_a_destroyed_key_hides_its_cursors() -> None:
     log = MemoryLog()
 

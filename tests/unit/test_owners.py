@@ -114,6 +114,23 @@ def test_a_wake_up_makes_a_new_connection_known() -> None:
     asyncio.run(work())
 
 
+def test_a_disconnected_connection_is_let_go_whatever_its_record_says() -> None:
+    """Its owner may have said something about it at the same moment; connecting again is a wake-up of its own."""
+
+    async def work() -> None:
+        world = World(["c1", "c2"])
+        owners = Owners(world, world.new, partitions=PARTITIONS)
+        await owners.assigned(range(PARTITIONS))
+        for _ in range(2):
+            await owners.woken({**wakeup("c1"), "detail": "disconnected"})
+            assert owners.owned == [("acme", "c2")]
+        assert (world.running["c1"], world.woken) == ([], [])
+        await owners.woken({**wakeup("c1"), "detail": "connected"})
+        assert owners.owned == [("acme", "c1"), ("acme", "c2")]
+
+    asyncio.run(work())
+
+
 def test_nothing_runs_for_an_archive() -> None:
     async def work() -> None:
         world = World(["archive"])

@@ -22,8 +22,8 @@ _log = structlog.get_logger(__name__)
 _POLL_SECONDS = 0.2
 _AGAIN_SECONDS = 2.0
 CONSUMER_SETTINGS: Final[dict[str, Any]] = {
-    # Whoever takes a connection over looks at all of it, so what came before does not matter.
-    "auto.offset.reset": "latest",
+    # "latest" is looked up after the log was read: a connection made between the two would never be heard of.
+    "auto.offset.reset": "earliest",
     "enable.auto.commit": True,
     "partition.assignment.strategy": "cooperative-sticky",
     "session.timeout.ms": 10_000,

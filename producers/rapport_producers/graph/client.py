@@ -6,9 +6,12 @@ gave are used as they are, and only on Graph's own host, because a token goes wi
 
 from __future__ import annotations
 
+import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 from zlib import crc32
@@ -29,7 +32,8 @@ from rapport_producers.graph.errors import (
     Transient,
     classify,
 )
-from rapport_producers.graph.limits import MAILBOX_CONCURRENT, Limits
+from rapport_producers.graph.limits import CONCURRENT, MAILBOX_CONCURRENT, Limits
+from rapport_producers.graph.together import together
 from rapport_schemas.topics import Lane
 
 Json = dict[str, Any]
@@ -44,6 +48,12 @@ PATIENCE_S = 60.0
 _FIRST_WAIT_S = 1.0
 _TIMEOUT = httpx2.Timeout(60.0, connect=10.0, pool=None)
 """Pages of a thousand messages take their time; a place in the pool comes with the turn."""
+
+_LONGEST_S = 300.0
+"""An answer that comes drop by drop is given up after so long: it holds a turn of its mailbox."""
+
+_IDLE_S = 90.0
+"""A connection that nothing was asked on for so long is closed: a new one costs three ways there and back."""
 
 _OUTSIDE = (
     "Microsoft Graph named an address that is not its own; nothing was asked there. Please report this."
@@ -75,12 +85,26 @@ class Mailbox(Protocol):
         """An access token that is believed to be good.
 
         Args:
-            refused: this one is not accepted any more; get another one.
+            refused: this one is not accepted any more; get another one. Many requests may be told at once that the same one is
+                refused: the first of them gets a new one made, and so do the others that one.
             claims: JSON that a new token must fulfil.
 
         Raises whatever the account's state demands; the client passes it on.
         """
         ...
+
+
+def graph_http(trust: ssl.SSLContext) -> httpx2.AsyncClient:
+    """What a `GraphClient` asks with: as many connections as it has turns, and no memory of one mailbox when it asks for another."""
+    return httpx2.AsyncClient(
+        verify=trust,
+        timeout=_TIMEOUT,
+        follow_redirects=False,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        limits=httpx2.Limits(
+            max_connections=CONCURRENT, max_keepalive_connections=CONCURRENT, keepalive_expiry=_IDLE_S
+        ),
+    )
 
 
 def path_of(mailbox: Mailbox, *segments: str) -> str:
@@ -93,7 +117,7 @@ class Part:
     """One GET of a batch. `path` begins with a slash, as in `GraphClient.get`."""
 
     id: str
-    path: str
+    path: str = field(repr=False)
     params: Mapping[str, str] | None = None
     prefer: Sequence[str] = ()
 
@@ -103,7 +127,7 @@ class Answer:
     """What came of one part. `body` is empty where `error` is set."""
 
     id: str
-    body: Json
+    body: Json = field(repr=False)
     error: GraphError | None = None
 
 
@@ -112,9 +136,9 @@ class _Call:
     """One request as it is repeated: `url` is whole, `cost` the requests it stands for."""
 
     method: str
-    url: str
+    url: str = field(repr=False)
     lane: Lane
-    body: Json | None = None
+    body: Json | None = field(default=None, repr=False)
     prefer: Sequence[str] = ()
     cost: int = 1
     in_mailbox: bool = True
@@ -122,9 +146,9 @@ class _Call:
 
 @dataclass(slots=True)
 class _Tries:
-    """What was tried for one call already."""
+    """What was tried for one call already, the last time with `token`."""
 
-    token: str
+    token: str = field(default="", repr=False)
     number: int = 0
     waited_s: float = 0.0
     refreshed: bool = False
@@ -191,7 +215,7 @@ class GraphClient:
         """Reads many things at once; one answer for each part, in the order of the parts.
 
         What concerns one thing alone (NotFound, Rejected, Resync, AdminNeeded) is its answer's `error`.
-        What concerns all is raised, after parts that were throttled or failed in passing were asked again one by one.
+        What concerns all is raised, after parts that were throttled or failed in passing were asked again, each by itself.
         """
         found: list[Answer] = []
         # Graph works on at most four requests of a mailbox at a time: more parts would only be throttled.
@@ -212,32 +236,51 @@ class GraphClient:
             for number, part in enumerate(parts)
         ]
         call = _Call("POST", f"{self._base}/$batch", lane, body={"requests": requests}, cost=len(parts))
-        said = _responses(await self._answer(mailbox, call))
-        return [
-            await self._part(mailbox, part, said.get(str(number)), lane) for number, part in enumerate(parts)
-        ]
+        tries = _Tries()
+        said = _responses(await self._answer(mailbox, call, tries))
+        found: dict[int, Answer] = {}
 
-    async def _part(self, mailbox: Mailbox, part: Part, said: Json | None, lane: Lane) -> Answer:
-        try:
-            return Answer(part.id, self._body_of(said))
-        except _OF_ONE_ITEM as error:
-            return Answer(part.id, {}, error)
-        except GraphError as error:
-            failed = error
+        async def take(number: int, part: Part) -> None:
+            # Each has tries of its own, but what was done about the token was done for all.
+            own = replace(tries, number=0, waited_s=0.0)
+            found[number] = await self._part(mailbox, part, said.get(str(number)), lane, own)
+
+        # At once: several that are told to wait for a minute wait for the same minute.
+        await together(take(number, part) for number, part in enumerate(parts))
+        return [found[number] for number in range(len(parts))]
+
+    async def _part(
+        self, mailbox: Mailbox, part: Part, said: Json | None, lane: Lane, tries: _Tries
+    ) -> Answer:
         call = self._call("GET", mailbox, part.path, lane, params=part.params, prefer=part.prefer)
         try:
-            return Answer(part.id, await self._answer(mailbox, call, failed))
+            try:
+                return Answer(part.id, self._body_of(said, call))
+            except (SignInNeeded, Throttled, Transient) as failed:
+                await self._recover(mailbox, tries, failed)
+                return Answer(part.id, await self._answer(mailbox, call, tries))
+        except AdminNeeded as error:
+            await self._check_open(mailbox, part, lane)
+            return Answer(part.id, {}, error)
         except _OF_ONE_ITEM as error:
             return Answer(part.id, {}, error)
 
-    def _body_of(self, said: Json | None) -> Json:
+    async def _check_open(self, mailbox: Mailbox, part: Part, lane: Lane) -> None:
+        """Raises AdminNeeded when not only the part is forbidden but everything beside it too."""
+        beside = part.path.rpartition("/")[0]
+        await self._answer(
+            mailbox, self._call("GET", mailbox, beside, lane, params={"$top": "1", "$select": "id"})
+        )
+
+    def _body_of(self, said: Json | None, call: _Call) -> Json:
         """The body of one part's response. Raises what it is instead; one that is missing may come the next time."""
         status = said.get("status") if said else None
         if said is None or not isinstance(status, int):
             raise Transient
         headers, body = said.get("headers"), said.get("body")
         if not 200 <= status < 300:
-            raise classify(status, _texts(headers), body, self._clock.now())
+            now = self._clock.now()
+            raise classify(status, _texts(headers), body, now, in_mailbox=call.in_mailbox)
         if not isinstance(body, dict):
             raise Transient(status=status)
         return body
@@ -256,7 +299,7 @@ class GraphClient:
         body: Json | None = None,
     ) -> _Call:
         if path_or_link.startswith("/"):
-            in_mailbox = path_or_link.startswith(f"{mailbox.root}/")
+            in_mailbox = f"{path_or_link}/".startswith(f"{mailbox.root}/")
             url = self._base + _with_query(path_or_link, params)
             return _Call(method, url, lane, body=body, prefer=prefer, in_mailbox=in_mailbox)
         if params:
@@ -266,27 +309,29 @@ class GraphClient:
 
     def _check_host(self, link: str) -> None:
         try:
-            known = _host(httpx2.URL(link)) == self._host
+            url = httpx2.URL(link)
+            known = _host(url) == self._host and not url.userinfo  # which would go instead of the token
         except httpx2.InvalidURL:
             known = False
         if not known:
             raise Rejected(_OUTSIDE, status=0)
 
-    async def _answer(self, mailbox: Mailbox, call: _Call, failed: GraphError | None = None) -> Json:
-        """Asks until there is an answer, or nothing more to try. `failed` is what came of asking before."""
+    async def _answer(self, mailbox: Mailbox, call: _Call, tries: _Tries | None = None) -> Json:
+        """Asks until there is an answer, or nothing more to try. `tries`: those before, for the same or what it was part of."""
         key = (mailbox.tenant, mailbox.connection)
-        tries = _Tries(await mailbox.token())
+        tries = tries or _Tries()
         while True:
-            if failed is not None:
-                await self._recover(mailbox, tries, failed)
             held_s = self._limits.held_s(key)
             if held_s > PATIENCE_S:
                 raise Throttled(held_s)
-            try:
-                async with self._limits.turn(key, call.lane, call.cost):
+            async with self._limits.turn(key, call.lane, call.cost):
+                # Only now: a turn may be long in coming, and an account is signed out at once.
+                tries.token = await mailbox.token()
+                try:
                     return await self._once(call, tries.token)
-            except GraphError as error:
-                failed = error
+                except GraphError as error:
+                    failed = error
+            await self._recover(mailbox, tries, failed)
 
     async def _recover(self, mailbox: Mailbox, tries: _Tries, failed: GraphError) -> None:
         """Does what makes another try worth it. Raises `failed` where nothing does."""
@@ -296,6 +341,7 @@ class GraphClient:
             connection=mailbox.connection,
             status=failed.status,
             code=failed.code,
+            request=failed.request,
             tries=tries.number,
         )
         if tries.number >= TRIES:
@@ -319,26 +365,30 @@ class GraphClient:
             raise failed
 
     async def _wait(self, mailbox: Mailbox, tries: _Tries, failed: Throttled | Transient) -> None:
-        after_s = _backoff(mailbox, tries.number) if failed.after_s is None else failed.after_s
-        if isinstance(failed, Throttled) or failed.after_s is not None:
+        """Nothing at all is asked of a mailbox while it is throttled: the next turn comes after that."""
+        is_held = isinstance(failed, Throttled) or failed.after_s is not None
+        after_s = failed.after_s or _backoff(mailbox, tries.number)
+        if is_held:
             self._limits.hold((mailbox.tenant, mailbox.connection), after_s)
         tries.waited_s += after_s
         if tries.waited_s > PATIENCE_S:
             raise failed
-        await self._sleep(after_s)
+        if not is_held:
+            await self._sleep(after_s)
 
     async def _once(self, call: _Call, token: str) -> Json:
         headers = {"Authorization": f"Bearer {token}", "Prefer": _prefer(call.prefer)}
         try:
-            response = await self._http.request(
-                call.method,
-                call.url,
-                headers=headers,
-                json=call.body,
-                timeout=_TIMEOUT,
-                follow_redirects=False,
-            )
-        except (httpx2.TransportError, httpx2.DecodingError):
+            async with asyncio.timeout(_LONGEST_S):
+                response = await self._http.request(
+                    call.method,
+                    call.url,
+                    headers=headers,
+                    json=call.body,
+                    timeout=_TIMEOUT,
+                    follow_redirects=False,
+                )
+        except (httpx2.TransportError, httpx2.DecodingError, TimeoutError):
             # Nothing of the original goes on: it may hold the address, and that an account.
             raise Transient from None
         if response.is_success:
@@ -362,7 +412,7 @@ def _json(content: bytes) -> Any:
     """The decoded JSON; None for anything else (an answer that broke off, a proxy's page)."""
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -28,14 +28,26 @@ _NO_MAILBOX = frozenset(
     }
 )
 _MOVING = "errormailboxmoveinprogress"
-_UNKNOWN_RESOURCE = "resourcenotfound"
-"""What a mailbox without a licence answers in turn with the codes above; elsewhere just a thing that is not there."""
+_NOBODY = frozenset({"resourcenotfound", "request_resourcenotfound"})
+"""What a mailbox without a licence answers in turn with the codes above, and what a user who is not there answers; elsewhere
+just a thing that is not there."""
 
 _QUOTA = frozenset({"errorquotaexceeded", "quotalimitreached"})
 _BUSY = frozenset({"errormailboxstoreunavailable", "errorserverbusy"})
 _THROTTLED = frozenset({429, 509})
 _PASSING = frozenset({408, 423, 424, 425})
+_UNSAID = frozenset({401, 403, 404})
+"""Graph always names a code with these. Without one it is some proxy on the way: no reason to sign anybody out, to trouble an
+administrator, or to believe that a mail is gone."""
+
 _MOST_INNER = 10
+_LONGEST_WAIT_S = 3600.0
+"""A longer Retry-After is a mistake: to ask once an hour does no harm."""
+
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+"""What may be a code, or the id of a request: they go to logs, and a proxy may put anything there."""
+
+_BEARER = re.compile(r"\bbearer\b", re.IGNORECASE)
 _CLAIMS = re.compile(r'\bclaims="([^"]+)"', re.IGNORECASE)
 
 _SIGN_IN = "Microsoft no longer accepts the sign-in of this account: connect it again."
@@ -62,15 +74,17 @@ class GraphError(RapportError):
         reason: that sentence.
         status: of the answer; 0 where there was none.
         code: the outermost error code as Graph wrote it, or empty; for logs.
+        request: Graph's id of the request, which its support asks for, or empty; for logs.
     """
 
     def __init__(self, reason: str, *, status: int = 0, code: str = "") -> None:
         super().__init__(reason)
         self.reason, self.status, self.code = reason, status, code
+        self.request = ""
 
 
 class Throttled(GraphError):
-    """Too many requests for this mailbox. `after_s`: seconds to wait, None where Graph did not say."""
+    """Too many requests for this mailbox. `after_s`: seconds to wait, at most an hour; None where Graph did not say."""
 
     exit_code = 69
 
@@ -80,7 +94,7 @@ class Throttled(GraphError):
 
 
 class Transient(GraphError):
-    """It may work the next time: no connection, an answer that broke off, a fault of the service."""
+    """It may work the next time: no connection, an answer that broke off, a fault of the service or of what is on the way."""
 
     exit_code = 69
 
@@ -162,11 +176,17 @@ def classify(
     lowered = {name.lower(): value for name, value in headers.items()}
     codes = list(_codes(body))
     said = _Said(status, next(iter(codes), ""), frozenset(map(str.lower, codes)), _retry_after(lowered, now))
-    if status == 410 or (400 <= status < 500 and said.codes & _RESYNC):
-        return Resync(lowered.get("location"), status=status, code=said.code)
-    if status == 401 and not said.codes & _NO_MAILBOX:
-        return SignInNeeded(claims=_claims(lowered), code=said.code)
-    return _of_service(said) or _of_mailbox(said, in_mailbox=in_mailbox) or _of_request(said)
+    error = (
+        _of_the_way(said, lowered)
+        or _of_round(said, lowered)
+        or _of_sign_in(said, lowered)
+        or _of_service(said)
+        or _of_mailbox(said, in_mailbox=in_mailbox)
+        or _of_request(said)
+    )
+    asked = lowered.get("request-id", "")
+    error.request = asked if _CODE.fullmatch(asked) else ""
+    return error
 
 
 class _Said(NamedTuple):
@@ -178,6 +198,28 @@ class _Said(NamedTuple):
     after_s: float | None
 
 
+def _of_the_way(said: _Said, headers: Mapping[str, str]) -> GraphError | None:
+    """What Graph itself does not say: it sends nobody elsewhere, and names what it refuses."""
+    is_challenge = said.status == 401 and _BEARER.search(headers.get("www-authenticate", "")) is not None
+    if said.status < 400 or (said.status in _UNSAID and not said.codes and not is_challenge):
+        return Transient(said.after_s, status=said.status)
+    return None
+
+
+def _of_round(said: _Said, headers: Mapping[str, str]) -> GraphError | None:
+    """What ends a round of changes."""
+    if said.status == 410 or (said.status < 500 and said.codes & _RESYNC):
+        return Resync(headers.get("location"), status=said.status, code=said.code)
+    return None
+
+
+def _of_sign_in(said: _Said, headers: Mapping[str, str]) -> GraphError | None:
+    """What another token may put right."""
+    if said.status == 401 and not said.codes & (_NO_MAILBOX | {_MOVING}):
+        return SignInNeeded(claims=_claims(headers), code=said.code)
+    return None
+
+
 def _of_service(said: _Said) -> GraphError | None:
     """What has nothing to do with what was asked."""
     status, code, codes, after_s = said
@@ -186,15 +228,14 @@ def _of_service(said: _Said) -> GraphError | None:
     passing = status >= 500 or status in _PASSING or bool(codes & _BUSY)
     if passing and not codes & (_QUOTA | _NO_MAILBOX | {_MOVING}):
         return Transient(after_s, status=status, code=code)
-    # Graph always names a code when it forbids: without one it is some proxy on the way, nothing for the customer's admin.
-    return Transient(after_s, status=status) if status == 403 and not code else None
+    return None
 
 
 def _of_mailbox(said: _Said, *, in_mailbox: bool) -> GraphError | None:
     """What is true of the mailbox as a whole."""
     if _MOVING in said.codes:
         return MailboxUnavailable(_MOVE, slow=False, status=said.status, code=said.code)
-    if said.codes & _NO_MAILBOX or (in_mailbox and said.status == 404 and _UNKNOWN_RESOURCE in said.codes):
+    if said.codes & _NO_MAILBOX or (in_mailbox and said.status == 404 and said.codes & _NOBODY):
         return MailboxUnavailable(status=said.status, code=said.code)
     return None
 
@@ -215,26 +256,29 @@ def _codes(body: Any) -> Iterator[str]:
         if not isinstance(inner, dict):
             return
         code = inner.get("code")
-        if isinstance(code, str) and code:
+        if isinstance(code, str) and _CODE.fullmatch(code):
             yield code
         inner = next((value for name, value in inner.items() if name.lower() == "innererror"), None)
 
 
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds, whichever way they are written: a whole number, a fraction, a date. None where nothing readable is."""
+    """Seconds, whichever way they are written: a whole number, a fraction, a date. None where nothing readable is.
+
+    A time that has passed says nothing either: clocks differ, and to ask at once would count against the mailbox.
+    """
     written = headers.get("retry-after", "").strip()
     try:
         seconds = float(written)
     except ValueError:
         seconds = _until(written, now)
-    return max(seconds, 0.0) if isfinite(seconds) else None
+    return min(seconds, _LONGEST_WAIT_S) if isfinite(seconds) and seconds > 0 else None
 
 
 def _until(written: str, now: datetime) -> float:
     """Seconds until a date; not a number where it is none."""
     try:
         at = parsedate_to_datetime(written)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return float("nan")
     return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds()
 

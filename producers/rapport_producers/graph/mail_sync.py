@@ -40,8 +40,8 @@ from rapport_producers.graph.rounds import (
     Reader,
     received_ms,
     time_ms,
-    together,
 )
+from rapport_producers.graph.together import together
 from rapport_producers.records import Listing
 from rapport_schemas.changes import removed, still_shown
 from rapport_schemas.records import Change

@@ -6,8 +6,7 @@ over as many others. Only where a whole page lies within one second the link is 
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -234,21 +233,6 @@ def received_ms(item: Json) -> int | None:
 def time_ms(text: str) -> int:
     """Milliseconds of a time in UTC as Graph writes it, to the second: what stands behind it may be more than Python reads."""
     return to_ms(datetime.fromisoformat(text[:19]).replace(tzinfo=UTC))
-
-
-async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Runs all at once; the first that fails ends the others, and its error is raised."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for work in works:
-                group.create_task(work)
-    except BaseExceptionGroup as failed:
-        raise _first_of(failed) from failed
-
-
-def _first_of(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    error = failed.exceptions[0]
-    return _first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _values(body: Json) -> list[Json]:

@@ -18,7 +18,7 @@ import structlog
 
 from rapport.connecting.credential import root_of
 from rapport.connecting.mailbox import MicrosoftMailbox
-from rapport.connecting.registration import TIMEOUT_SECONDS, sign_in_of, trusted
+from rapport.connecting.registration import sign_in_of, trusted
 from rapport.connecting.tokens import Tokens
 from rapport.connectors.ledgers import LogLedgers
 from rapport.connectors.wakeups import CONSUMER_SETTINGS, WakeupThread
@@ -35,7 +35,7 @@ from rapport_core.errors import RapportError
 from rapport_processors.directory_settings import parse_settings, parse_tenant
 from rapport_producers.connection_log import ConnectionLog, Desk, open_log
 from rapport_producers.graph.calendar_sync import CalendarSync
-from rapport_producers.graph.client import GraphClient, Mailbox
+from rapport_producers.graph.client import GraphClient, Mailbox, graph_http
 from rapport_producers.graph.limits import Limits
 from rapport_producers.graph.mail_sync import MailSync
 from rapport_producers.graph.runner import GraphRunner, Stream
@@ -67,9 +67,7 @@ async def _serve(settings: Settings, where: Endpoints) -> None:
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     async with AsyncExitStack() as stack:
         store = stack.enter_context(open_store(settings, where))
-        http = await stack.enter_async_context(
-            httpx2.AsyncClient(verify=trusted(settings), timeout=TIMEOUT_SECONDS, follow_redirects=False)
-        )
+        http = await stack.enter_async_context(graph_http(trusted(settings)))
         outlet = Outlet(producer(where), wire(where))
         outlet.start()
         stack.push_async_callback(outlet.close)

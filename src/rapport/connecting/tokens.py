@@ -1,4 +1,8 @@
-"""Access tokens for connections: remembered while they are young, renewed by one process at a time, never handed on unsaved."""
+"""Access tokens for connections: remembered while they are young, renewed by one process at a time, never handed on unsaved.
+
+A renewal brings a new refresh token, which is kept before the access token is used. Where a process dies between the two, the
+earlier refresh token is still there; Microsoft goes on accepting it, and if it should not, the connection says `connect again`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from rapport.connecting.credential import PROVIDER, Credential
+from rapport.connecting.credential import Credential
 from rapport_producers.microsoft_sign_in import BASE_SCOPES, FEATURE_SCOPES, Token
 from rapport_producers.microsoft_sign_in_errors import SignInError
 
@@ -26,8 +30,8 @@ class SecretKeeper(Protocol):
         """The connection's secret, or None."""
         ...
 
-    def put(self, tenant: str, connection: str, provider: str, secret: bytes, /) -> None:
-        """Replaces it; kept for good when this returns."""
+    def replace(self, tenant: str, connection: str, before: bytes, after: bytes, /) -> bool:
+        """Keeps `after` for good, unless the secret is another than `before` by now. Whether it did."""
         ...
 
 
@@ -154,8 +158,11 @@ class Tokens:
         else:
             token = self._sign_in.token(credential.cache, _resources(credential), claims, refused=refused)
         if token.cache_changed is not None:
-            held.secret = replace(credential, cache=token.cache_changed).to_bytes()
-            self._vault.put(tenant, connection, PROVIDER, held.secret)
+            after = replace(credential, cache=token.cache_changed).to_bytes()
+            if not self._vault.replace(tenant, connection, held.secret, after):
+                # Revoked or connected anew while Microsoft was asked: that holds, and this token does not.
+                return self._renew(held, tenant, connection, None, claims)
+            held.secret = after
         held.value, held.expires_at = token.value, token.expires_at
         return token.value
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, select, update
 
 from rapport.store.database import Database
 from rapport.store.schema import credentials
@@ -32,6 +32,20 @@ class Vault:
                     index_elements=[credentials.c.tenant, credentials.c.connection], set_=kept
                 )
             )
+
+    def replace(self, tenant: str, connection: str, before: bytes, after: bytes) -> bool:
+        """Keeps `after` where `before` is kept, and nothing where it is not any more. Whether it is on the disk."""
+        place = _place(tenant, connection)
+        with self._database.write() as transaction:
+            sealed = transaction.scalar(select(credentials.c.sealed).where(place).with_for_update())
+            if sealed is None or self._sealer.open(sealed, _PURPOSE, tenant, connection) != before:
+                return False
+            kept = {
+                "sealed": self._sealer.seal(transaction, after, _PURPOSE, tenant, connection),
+                "updated_at": to_ms(self._clock.now()),
+            }
+            transaction.execute(update(credentials).where(place).values(kept))
+        return True
 
     def get(self, tenant: str, connection: str) -> bytes | None:
         """The connection's secret, or None."""

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,14 @@ class FakeVault:
     def get(self, tenant: str, connection: str, /) -> bytes | None:
         return self.kept.get((tenant, connection))
 
-    def put(self, tenant: str, connection: str, provider: str, secret: bytes, /) -> None:
-        assert provider == "graph"
+    def put(self, tenant: str, connection: str, secret: bytes) -> None:
         self.kept[tenant, connection] = secret
+
+    def replace(self, tenant: str, connection: str, before: bytes, after: bytes, /) -> bool:
+        if self.kept.get((tenant, connection)) != before:
+            return False
+        self.kept[tenant, connection] = after
+        return True
 
 
 class FakeLocks:
@@ -91,7 +97,7 @@ def at() -> list[float]:
 @pytest.fixture
 def vault() -> FakeVault:
     vault = FakeVault()
-    vault.put("acme", "c1", "graph", ANNA.to_bytes())
+    vault.put("acme", "c1", ANNA.to_bytes())
     return vault
 
 
@@ -139,10 +145,68 @@ def test_a_token_that_could_not_be_kept_is_not_used(
     def broken(*_: object) -> None:
         raise UnavailableError("the disk is full")
 
-    monkeypatch.setattr(vault, "put", broken)
+    monkeypatch.setattr(vault, "replace", broken)
     with pytest.raises(UnavailableError):
         tokens.token("acme", "c1")
     assert tokens.remembered("acme", "c1") is None
+
+
+def test_revoking_while_microsoft_is_asked_holds(
+    tokens: Tokens, vault: FakeVault, sign_in: RotatingSignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer that comes later brings nothing back."""
+    ask = sign_in.token
+
+    def revoked_meanwhile(*arguments: Any, **options: Any) -> Token:
+        vault.kept.clear()
+        return ask(*arguments, **options)
+
+    monkeypatch.setattr(sign_in, "token", revoked_meanwhile)
+    with pytest.raises(SignInError, match="connect again"):
+        tokens.token("acme", "c1")
+    assert vault.kept == {}
+    assert tokens.remembered("acme", "c1") is None
+
+
+def test_connecting_anew_while_microsoft_is_asked_holds(
+    tokens: Tokens, vault: FakeVault, sign_in: RotatingSignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, anew = sign_in.token, iter([replace(ANNA, cache="cache-70")])
+
+    def connected_meanwhile(*arguments: Any, **options: Any) -> Token:
+        for credential in anew:
+            vault.put("acme", "c1", credential.to_bytes())
+        return ask(*arguments, **options)
+
+    monkeypatch.setattr(sign_in, "token", connected_meanwhile)
+    assert tokens.token("acme", "c1") == "token-71"
+    assert kept(vault).cache == "cache-71"
+
+
+def test_a_process_that_died_before_it_kept_the_answer_costs_nothing(
+    tokens: Tokens, vault: FakeVault, at: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Microsoft still accepts the refresh token from before; where it does not, the member is told to connect again."""
+
+    class Died(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as dying:
+        dying.setattr(vault, "replace", die)
+        with pytest.raises(Died):
+            tokens.token("acme", "c1")
+    for error in (None, SignInError("needs_auth", "sign_in", "connect again")):
+        service = RotatingSignIn(at, error=error)
+        successor = Tokens(vault, FakeLocks(), service, now=lambda: at[0], monotonic=lambda: at[0])
+        if error is None:
+            assert successor.token("acme", "c1") == "token-1"
+            continue
+        at[0] += 4000
+        with pytest.raises(SignInError, match="connect again"):
+            successor.token("acme", "c1")
 
 
 def test_a_refused_token_is_not_given_again(tokens: Tokens, sign_in: RotatingSignIn) -> None:
@@ -191,13 +255,13 @@ def test_revoking_elsewhere_is_noticed(tokens: Tokens, vault: FakeVault, at: lis
 
 def test_connecting_again_elsewhere_is_noticed(tokens: Tokens, vault: FakeVault, at: list[float]) -> None:
     tokens.token("acme", "c1")
-    vault.put("acme", "c1", "graph", replace(ANNA, cache="cache-41").to_bytes())
+    vault.put("acme", "c1", replace(ANNA, cache="cache-41").to_bytes())
     at[0] += SECONDS_UNTIL_REVOKING_IS_NOTICED
     assert tokens.token("acme", "c1") == "token-42"
 
 
 def test_application_tokens_need_no_lease(tokens: Tokens, vault: FakeVault, locks: FakeLocks) -> None:
-    vault.put("acme", "c2", "graph", ROOM.to_bytes())
+    vault.put("acme", "c2", ROOM.to_bytes())
     assert tokens.token("acme", "c2") == "app-1"
     assert tokens.token("acme", "c2") == "app-1"
     assert tokens.token("acme", "c2", refused="app-1") == "app-2"

@@ -29,6 +29,17 @@ def test_a_secret_is_kept_replaced_and_forgotten(store: Store) -> None:
     assert store.vault.get("umbrella", "microsoft-m1") == b"other"
 
 
+def test_a_secret_is_replaced_only_where_it_is_the_one_that_was_read(store: Store) -> None:
+    """What was dropped or put anew meanwhile stays so."""
+    store.vault.put("acme", "c1", "graph", b"first")
+    assert store.vault.replace("acme", "c1", b"first", b"second")
+    assert not store.vault.replace("acme", "c1", b"first", b"third")
+    assert store.vault.get("acme", "c1") == b"second"
+    store.vault.drop("acme", "c1")
+    assert not store.vault.replace("acme", "c1", b"second", b"third")
+    assert store.vault.get("acme", "c1") is None
+
+
 def test_a_secret_is_there_after_reopening(settings: StoreSettings) -> None:
     with open_store(settings) as first:
         first.vault.put("acme", "c1", "graph", SECRET)

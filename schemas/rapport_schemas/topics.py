@@ -85,7 +85,7 @@ COVERAGE = Topic(
     "tenant, connection, stream (partition of the connection)",
     config=_COMPACT,
 )
-DEAD = Topic("rapport.dead.v1", "dead_letter", "origin", config=_FOREVER)
+DEAD = Topic("rapport.dead.v1", "dead_letter", "origin", config=_COMPACT)
 ROUTE_CHANGELOG = Topic("rapport.route.changelog.v1", "changelog", "tenant (partition set)", config=_TRIMMED)
 WEAVE_CHANGELOG = Topic("rapport.weave.changelog.v1", "changelog", "tenant (partition set)", config=_TRIMMED)
 

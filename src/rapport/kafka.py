@@ -10,7 +10,14 @@ from typing import Any
 import stamina
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    OffsetSpec,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from rapport.local.kafka import BATCH_OVERHEAD_BYTES
@@ -101,6 +108,50 @@ def ensure_topics(endpoints: Endpoints, topics: Iterable[Topic] = CATALOGUE) -> 
         if time.monotonic() > deadline:
             raise UnavailableError(f"Kafka at {endpoints.kafka} finds no leaders for its topics; try again")
         time.sleep(0.05)
+
+
+def complete_topics(endpoints: Endpoints, topics: Iterable[Topic] = CATALOGUE) -> None:
+    """Gives topics that an earlier program made what its catalogue did not say yet; what an operator set for one stays.
+
+    What is not compacted but should be, is from then on. Safe to repeat. Raises UnavailableError.
+    """
+    client = admin(endpoints)
+    wanted = {ConfigResource(ConfigResource.Type.TOPIC, topic.name): topic for topic in topics}
+    try:
+        found = client.describe_configs(list(wanted), request_timeout=_ADMIN_SECONDS)
+        changes = [
+            changed
+            for resource, said in found.items()
+            if (changed := _completed(resource, wanted[resource], said.result(_ADMIN_SECONDS))) is not None
+        ]
+        for answer in client.incremental_alter_configs(changes).values() if changes else ():
+            answer.result(_ADMIN_SECONDS)
+    except (KafkaException, TimeoutError) as error:
+        raise UnavailableError(
+            f"Kafka at {endpoints.kafka} does not say how its topics are kept; it is asked again"
+        ) from error
+
+
+def _completed(
+    resource: ConfigResource, topic: Topic, said: Mapping[str, ConfigEntry]
+) -> ConfigResource | None:
+    own = {
+        name: one.value
+        for name, one in said.items()
+        if ConfigSource(one.source) is ConfigSource.DYNAMIC_TOPIC_CONFIG
+    }
+    lacking = {
+        name: value
+        for name, value in topic.config.items()
+        if name not in own or (name == "cleanup.policy" and own[name] != value)
+    }
+    if not lacking:
+        return None
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in lacking.items()
+    ]
+    return ConfigResource(resource.restype, resource.name, incremental_configs=entries)
 
 
 def _all_lead(client: AdminClient, topics: Iterable[Topic]) -> bool:

@@ -13,9 +13,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from rapport_sinks.clickhouse.client import ClickHouse
-from rapport_sinks.clickhouse.tables import DECISIONS, ITEMS, STRANGER_NAMES, THREAD_ITEMS
+from rapport_sinks.clickhouse.tables import (
+    CONNECTIONS,
+    COVERAGE,
+    DECISIONS,
+    ITEMS,
+    STRANGER_NAMES,
+    THREAD_ITEMS,
+)
 
 _FACTS = (ITEMS, THREAD_ITEMS, DECISIONS)
+_OF_CONNECTIONS = (COVERAGE, CONNECTIONS)
 _MENTIONED = (
     "SELECT arrayJoin(arrayConcat(stranger_addresses, stranger_domains)) FROM decisions FINAL "
     "WHERE tenant = {tenant:String}"
@@ -34,6 +42,15 @@ class Eraser:
             self._client.command(
                 f"OPTIMIZE TABLE {table.name} FINAL SETTINGS optimize_skip_merged_partitions = 1"
             )
+
+    def forget_connection(self, tenant: str, connection: str) -> None:
+        """Takes out what is known of a connection itself: how complete it was, how it stood, who answered for its owner."""
+        for table in _OF_CONNECTIONS:
+            self._client.command(
+                f"DELETE FROM {table.name} WHERE tenant = {{tenant:String}} AND connection = {{connection:String}}",
+                {"tenant": tenant, "connection": connection},
+            )
+            self._client.command(f"OPTIMIZE TABLE {table.name} FINAL")
 
     def forget_names(self, tenant: str, least_age_s: int, renamed: Callable[[bytes], bytes]) -> None:
         """Takes out the names of strangers whom no item mentions.

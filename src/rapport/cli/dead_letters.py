@@ -35,7 +35,8 @@ def _letters() -> Iterator[DeadLetter]:
     reader, decode = consumer(where, _GROUP), wire(where)
     try:
         for message in read_all(reader, DEAD):
-            yield decode.decode("dead_letter", message.value())
+            if (value := message.value()) is not None:  # those of a connection that was erased are taken back
+                yield decode.decode("dead_letter", value)
     finally:
         reader.close()
 

@@ -6,12 +6,15 @@ import hmac
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from rapport.connecting.accounts import Account, Accounts
 from rapport.connecting.credential import PROVIDER, Access, Credential
 from rapport.connecting.registry import Registry
+from rapport.connecting.revoking import end_access, revoke
 from rapport.directory.records import end_of
+from rapport.erasing.order import KIND as DISCONNECT
+from rapport.erasing.order import Order
 from rapport.store import Store
 from rapport_core.clock import Clock, SystemClock, to_ms
 from rapport_core.errors import ConfigError, RapportError
@@ -25,7 +28,9 @@ from rapport_schemas.records import Connection, DirectoryEntry
 OVER: Final = (
     "this sign-in was finished before, took more than ten minutes, or began elsewhere: start it again"
 )
-REVOKED: Final = "access was revoked here; what was read is kept, and connecting again goes on from there"
+LEFT_OUT: Final = "this mailbox is left out, as was asked; what was read before is kept"
+ADMIN_CONSENTED: Final = "admin_consented"
+"""Code of the SignInError that says that an administrator has just approved."""
 _LONGEST_ID: Final = 200
 
 
@@ -131,6 +136,7 @@ class ConnectingDesk:
         if len(place.connection) > _LONGEST_ID or "\0" in place.connection:
             raise ConfigError(f"the id of a connection has at most {_LONGEST_ID} characters: choose another")
         self._member(place)
+        self._refuse_while_erased(place)
         _refuse_anothers(place, self._record(tenant, place.connection))
         return place
 
@@ -160,16 +166,17 @@ class ConnectingDesk:
         *,
         without: Collection[str] = (),
         only: str = "",
-        progress: Callable[[Outcome], None] = lambda _: None,
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> list[Outcome]:
         """Connects every member of the directory whose mailbox the application may open; by member id.
 
         Args:
             tenant: whose directory.
             microsoft_tenant: the organisation's id or one of its domains.
-            without: members that are left out; one that was connected this way before is disconnected from its mailbox.
-            only: this member alone.
-            progress: told of each member.
+            without: members that are left out, now and in every later run, until one names them in `only`. Access to the mailbox
+                of one who was connected this way ends; what was read is kept.
+            only: this member alone, also one whose access was revoked or who was left out.
+            progress: told how many of how many members are done.
 
         Raises:
             SignInError: an administrator has not consented yet; `link` is where.
@@ -185,19 +192,17 @@ class ConnectingDesk:
         addresses = {name: _addresses(entry, self._now_ms()) for name, entry in wanted.items()}
         found = self.accounts.opens(token.value, [one for some in addresses.values() for one in some])
         self._check_consent(found, microsoft_tenant)
-        outcomes = []
-        for name in sorted(set(without)):
-            outcomes.append(self._leave_out(name, known))
-            progress(outcomes[-1])
-        for name, mine in addresses.items():
-            opened = next((one for one in mine if found[one] is None), "")
-            why = next(
-                (str(error) for one in mine if (error := found[one])),
-                "the directory has no address of this member",
-            )
+        outcomes: list[Outcome] = []
+        for name in sorted({*wanted, *without}):
+            progress(len(outcomes), len(wanted) + len(set(without)))
             place = Place(tenant, name, f"microsoft-{name}")
-            outcomes.append(self._connect_mailbox(place, known, opened, why, microsoft_tenant))
-            progress(outcomes[-1])
+            if name in without:
+                outcomes.append(self._leave_out(place, known))
+            elif name != only and self._is_left_out(known.get(place.connection)):
+                outcomes.append(Outcome(name, None, "was left out or revoked; --member connects it again"))
+            else:
+                mine = {address: found[address] for address in addresses[name]}
+                outcomes.append(self._connect_mailbox(place, known, mine, microsoft_tenant))
         return outcomes
 
     def _check_consent(self, found: Mapping[str, RapportError | None], microsoft_tenant: str) -> None:
@@ -208,12 +213,21 @@ class ConnectingDesk:
             raise sign_in_error({"error_codes": [65001]}, link=link)
 
     def _connect_mailbox(
-        self, place: Place, known: Mapping[str, Connection], address: str, why: str, microsoft_tenant: str
+        self,
+        place: Place,
+        known: Mapping[str, Connection],
+        opened: Mapping[str, RapportError | None],
+        microsoft_tenant: str,
     ) -> Outcome:
+        """`opened`: for each of the member's addresses None, or why its mailbox does not open."""
         record = known.get(place.connection)
         if record is not None and record["state"] == "connected" and record["access"] == "delegated":
             return Outcome(place.member, record, "has signed in before; left as it is")
-        if not address:
+        address = next((one for one, error in opened.items() if error is None), None)
+        if address is None:
+            why = next(
+                (str(error) for error in opened.values()), "the directory has no address of this member"
+            )
             return Outcome(place.member, None, why)
         credential = Credential("application", address, microsoft_tenant, ("Mail.Read", "Calendars.Read"))
         try:
@@ -223,37 +237,50 @@ class ConnectingDesk:
             return Outcome(place.member, None, str(error))
         return Outcome(place.member, self._save(place, record, credential), "")
 
-    def _leave_out(self, member: str, known: Mapping[str, Connection]) -> Outcome:
-        record = known.get(f"microsoft-{member}")
-        if record is not None and record["access"] == "application" and record["state"] != "disconnected":
-            self._drop(record)
-        return Outcome(member, None, "left out, as was asked")
+    def _is_left_out(self, record: Connection | None) -> bool:
+        """Whether somebody ended the organisation's access to this mailbox."""
+        return (
+            record is not None
+            and record["access"] == "application"
+            and record["state"] != "disconnected"
+            and self.store.vault.get(record["tenant"], record["connection"]) is None
+        )
+
+    def _leave_out(self, place: Place, known: Mapping[str, Connection]) -> Outcome:
+        """Ends the access, or writes down that there is to be none. A member's own sign-in is the member's business."""
+        record = known.get(place.connection)
+        if record is None or record["state"] == "disconnected":
+            record = {**_known_before(place, record), "access": "application"}
+        elif record["access"] != "application":
+            return Outcome(place.member, record, "has signed in before; left as it is")
+        end_access(self.store, self.registry, record, "paused", LEFT_OUT, self._now_ms())
+        return Outcome(place.member, None, "left out, as was asked")
 
     # -- back -----------------------------------------------------------------------------------------------------
 
     def revoke(self, tenant: str, connection: str) -> None:
-        """Drops the connection's tokens for good; what was read is kept. Connecting again goes on."""
-        record = self._record(tenant, connection)
-        if record is None or record["provider"] != PROVIDER or record["state"] == "disconnected":
-            raise ConfigError(
-                f"tenant {tenant} has no connection {connection} that could be revoked: "
-                f"`rapport connections --tenant {tenant}` lists them"
-            )
-        self._drop(record)
-
-    def _drop(self, record: Connection) -> None:
-        self.store.vault.drop(record["tenant"], record["connection"])
-        said = {"state": "needs_auth", "reason": REVOKED, "scopes": [], "updated_at": self._now_ms()}
-        self.registry.announce(cast("Connection", {**record, **said}))
+        """See `rapport.connecting.revoking`."""
+        revoke(self.store, self.registry, tenant, connection, self._now_ms())
 
     # -- shared ---------------------------------------------------------------------------------------------------
 
     def _save(self, place: Place, record: Connection | None, credential: Credential) -> Connection:
         """The credential first: whoever is woken by the record must find it."""
+        self._refuse_while_erased(place)
+        if record is not None and record["state"] == "disconnected":
+            # Above the number of the disconnect, so that what is left to be done of that leaves this one alone.
+            record = {**record, "epoch": self.store.next_assignment()}
         self.store.vault.put(place.tenant, place.connection, PROVIDER, credential.to_bytes())
         connected = _connected(place, record, credential, self._now_ms())
         self.registry.announce(connected)
         return connected
+
+    def _refuse_while_erased(self, place: Place) -> None:
+        job = self.store.jobs.of(place.tenant, place.connection, DISCONNECT)
+        if job is not None and not Order.of(job.order).is_erased:
+            raise ConfigError(
+                f"the connection {place.connection} is just being disconnected: wait until that is done, then connect again"
+            )
 
     def _check_owner(self, place: Place, account: Account) -> None:
         theirs = {found for one in account.addresses if (found := comparable(one)) is not None}
@@ -289,11 +316,7 @@ class ConnectingDesk:
 
 
 def _connected(place: Place, record: Connection | None, credential: Credential, now_ms: int) -> Connection:
-    """The record from now on. What an erased connection knew is gone; its epoch still counts what it said before."""
-    owner = Owner(place.tenant, place.connection, place.member, PROVIDER)
-    base: dict[str, Any] = {**new_connection(owner)}
-    if record is not None:
-        base = {**base, "epoch": record["epoch"]} if record["state"] == "disconnected" else {**record}
+    """The record from now on."""
     access: Access = credential.access
     said = {
         "state": "connected",
@@ -303,7 +326,15 @@ def _connected(place: Place, record: Connection | None, credential: Credential, 
         "scopes": list(credential.scopes),
         "updated_at": now_ms,
     }
-    return cast("Connection", {**base, **said})
+    return cast("Connection", {**_known_before(place, record), **said})
+
+
+def _known_before(place: Place, record: Connection | None) -> Connection:
+    """What the record says already. What an erased connection knew is gone; its epoch still counts what it said before."""
+    new = new_connection(Owner(place.tenant, place.connection, place.member, PROVIDER))
+    if record is None:
+        return new
+    return {**new, "epoch": record["epoch"]} if record["state"] == "disconnected" else record
 
 
 def _refuse_anothers(place: Place, record: Connection | None) -> None:
@@ -349,7 +380,7 @@ def _admin_answer(query: Mapping[str, str]) -> SignInError:
     if "error" in query:
         return sign_in_error(query)
     return SignInError(
-        "needs_auth", "admin_consented", "an administrator has approved Rapport; members can connect now"
+        "needs_auth", ADMIN_CONSENTED, "an administrator has approved Rapport; members can connect now"
     )
 
 

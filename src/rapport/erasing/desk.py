@@ -45,7 +45,7 @@ class Desk:
             jobs = self.tools.store.jobs
             job = jobs.of(tenant, connection, KIND)
             if job is None:
-                order = Order(keep_counts, user)
+                order = Order(keep_counts, user, begun_at=self._now_ms())
                 job = jobs.put(
                     tenant, connection, KIND, order.stored(), in_ms=int(_HEAD_START_SECONDS * 1000)
                 )

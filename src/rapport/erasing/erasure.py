@@ -36,6 +36,10 @@ class RemoteEnd(Protocol):
         """Returns once it will not, or never would. Raises UnavailableError when it cannot be asked now."""
         ...
 
+    def forget(self, tenant: str, connection: str, /) -> None:
+        """What it was asked is known here no more."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
@@ -45,11 +49,13 @@ class Times:
         settle_s: after which time Kafka's segments that hold something are old enough to be left, and names in ClickHouse old
             enough to be taken out: a little more than an hour (topics.py).
         name_age_s: how long a name that nothing mentions is kept: more than a sink remembers it.
+        remote_s: how long a provider is asked again and again to stop telling of changes; then it is left to end by itself.
         wait_s: how long it is waited until a purge is through, before it is looked at again later; None: as long as it takes.
     """
 
     settle_s: float = 65 * 60.0
     name_age_s: int = 60 * 60
+    remote_s: float = 12 * 60 * 60.0
     wait_s: float | None = None
 
 
@@ -95,17 +101,35 @@ class Erasure:
 
     def settle(self, order: Order) -> None:
         """The last step, once `Times.settle_s` have passed since the others. Raises UnavailableError also while the provider was not asked."""
-        record = self._said.ledger().connection
-        if record is not None and record["epoch"] <= order.epoch:
+        if is_ours := not self._is_connected_anew(order):
             self._forget(order)  # what a connector wrote that had not heard of it yet
         self._wait()  # also begins new segments everywhere, so that older ones can go
         eraser = Eraser(connect(self._tools.where.clickhouse))
+        if is_ours:
+            eraser.forget_connection(self._tenant, self._connection)
         eraser.merge()
         eraser.forget_names(self._tenant, self._tools.times.name_age_s, self._renamed)
+        if is_ours:
+            self._end_remote(order)
+
+    def _is_connected_anew(self, order: Order) -> bool:
+        record = self._said.ledger().connection
+        return record is None or record["epoch"] > order.epoch
+
+    def _end_remote(self, order: Order) -> None:
+        """The last attempts. Raises UnavailableError until there is nothing more to try."""
+        tools, patience_ms = self._tools, self._tools.times.remote_s * 1000
         if self._without_remote(order).has_remote:
-            raise UnavailableError(
-                "the provider cannot be asked to stop telling of changes; it is asked again"
+            if self._now_ms() < order.begun_at + patience_ms:
+                raise UnavailableError(
+                    "the provider cannot be asked to stop telling of changes; it is asked again"
+                )
+            _log.warning("provider_never_asked_to_stop", connection=self._connection)
+            tools.store.audit.record(
+                tenant=self._tenant, user=order.user, action="push_left_to_expire", object=self._connection
             )
+            tools.store.vault.drop(self._tenant, self._connection)
+        tools.remote.forget(self._tenant, self._connection)
 
     def _number(self, order: Order) -> Order:
         """Draws the number of this disconnect, which whoever repeats a step uses again."""
@@ -134,7 +158,10 @@ class Erasure:
         record = self._record()
         if record["epoch"] > order.epoch:
             raise Gone
-        kind = PURGE_KEEPING_COUNTS if order.keep_counts else PURGE
+        kind = PURGE
+        if order.keep_counts:
+            kind = PURGE_KEEPING_COUNTS
+            self._wait()  # what was published before is counted, and so it is kept
         self._said.purge(record, kind, order.fetch, self._now_ms())
         return replace(order, step=Step.LOCK)
 

@@ -6,6 +6,7 @@ from contextlib import closing
 
 from rapport.erasing.desk import Desk
 from rapport.erasing.erasure import Times, Tools
+from rapport.erasing.remote import MicrosoftEnd
 from rapport.settings import Endpoints, Settings
 from rapport.store import Store
 from rapport.waiting import Progress
@@ -24,16 +25,8 @@ def open_desk(
     progress: Progress | None = None,
 ) -> Desk:
     """The desk; `wait_s` is how long it waits for a purge before it leaves that to the timer, None: as long as it takes."""
-    tools = Tools(
-        settings,
-        where,
-        store,
-        SystemClock(),
-        _left_to_expire,
-        Times(wait_s=wait_s),
-        progress,
-    )
-    return Desk(tools)
+    remote = MicrosoftEnd(settings, store)
+    return Desk(Tools(settings, where, store, SystemClock(), remote, Times(wait_s=wait_s), progress))
 
 
 def items_touched(where: Endpoints, tenant: str, connection: str) -> int:
@@ -56,8 +49,3 @@ class DashboardDesk:
     def disconnect(self, tenant: str, connection: str, *, keep_counts: bool, user: str = "") -> bool:
         """See `Desk.disconnect`."""
         return self._desk.disconnect(tenant, connection, keep_counts=keep_counts, user=user)
-
-
-def _left_to_expire(tenant: str, connection: str, /) -> None:
-    """A subscription that nobody renews ends by itself within a week; what it tells until then is heard by nobody."""
-    del tenant, connection

@@ -36,6 +36,7 @@ class Order:
         epoch: number of the connection's record that says it is disconnected.
         fetch: number of the purge: pages with a lower one say nothing any more.
         has_remote: whether the provider may still be about to tell of changes.
+        begun_at: milliseconds at which it was asked for.
     """
 
     keep_counts: bool
@@ -44,6 +45,7 @@ class Order:
     epoch: int = 0
     fetch: int = 0
     has_remote: bool = True
+    begun_at: int = 0
 
     @property
     def has_begun(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from rapport.kafka import consumer, flush, producer, wire
+from rapport.kafka import complete_topics, consumer, flush, producer, wire
 from rapport.settings import Endpoints
 from rapport.topic_reader import read_all
 from rapport_core.errors import UnavailableError
@@ -89,21 +89,33 @@ class Said:
         self._write([(topic, self._key, page) for topic in RAW_TOPICS])
 
     def forget(self) -> None:
-        """Its cursors and comparisons go, and its dead letters are closed without what they said."""
+        """Its cursors, comparisons and dead letters go.
+
+        Repeated later, it says so again of what the broker still has: that begins new segments, and lets older ones go.
+        """
+        complete_topics(self._where)
         gone = [
             (topic, message.key(), None)
-            for topic in (CURSORS, COVERAGE)
+            for topic, is_its in (
+                (CURSORS, self._is_named),
+                (COVERAGE, self._is_named),
+                (DEAD, self._is_dead),
+            )
             for message in self._read(topic)
-            if (message.key() or b"").startswith(self._key + b"\0")
+            if is_its(message)
         ]
-        self._write([*dict.fromkeys(gone), *self._closed_letters()])
+        self._write([*dict.fromkeys(gone)])
 
-    def _closed_letters(self) -> Iterator[tuple[Topic, bytes | None, object]]:
-        for message in self._read(DEAD):
-            letter: DeadLetter = self._wire.decode("dead_letter", message.value())
-            if (letter["tenant"], letter["connection"]) == (self._tenant, self._connection):
-                closed = {**letter, "connection": "", "origin": "", "detail": "", "state": "erased"}
-                yield DEAD, message.key(), closed
+    def _is_named(self, message: Message) -> bool:
+        return (message.key() or b"").startswith(self._key + b"\0")
+
+    def _is_dead(self, message: Message) -> bool:
+        """Whether it is a letter of this connection, or takes back anybody's."""
+        value = message.value()
+        if value is None:
+            return True
+        letter: DeadLetter = self._wire.decode("dead_letter", value)
+        return (letter["tenant"], letter["connection"]) == (self._tenant, self._connection)
 
     def _read(self, topic: Topic) -> Iterator[Message]:
         with closing(consumer(self._where, _GROUP)) as reader:

@@ -57,6 +57,9 @@ class Jobs:
         """A new job, due after that time: whoever makes it may want to begin it."""
         now = to_ms(self._clock.now())
         job = Job(secrets.token_hex(16), tenant, connection, kind, order, 0, now + in_ms, now, "")
+        sealed = self._sealed(
+            job.id, tenant, order
+        )  # before the transaction: it may make the tenant's keys in its own
         with self._database.write() as transaction:
             transaction.execute(
                 jobs.insert().values(
@@ -64,7 +67,7 @@ class Jobs:
                     tenant=tenant,
                     connection=connection,
                     kind=kind,
-                    sealed=self._sealed(job.id, tenant, order),
+                    sealed=sealed,
                     attempts=0,
                     next_at=job.next_at,
                     created_at=now,

@@ -101,7 +101,7 @@ def test_replaced_rows_leave_the_disk(tables: ClickHouse) -> None:
     put(tables, mail(2, deleted=True, synced=False))
     Eraser(tables).merge()
     for table in ("items", "thread_items", "decisions"):
-        found = tables.rows(f"SELECT count() AS n, uniqExact(item_id) AS u FROM {table}")[0]
+        found = tables.rows(f"SELECT count() AS n, uniqExact(item_id) AS u FROM {table}")[0]  # noqa: S608 - our own table names
         assert (found["n"], found["u"]) == (2, 2), table
     assert tables.rows("SELECT subject, author FROM items WHERE is_deleted") == [
         {"subject": "", "author": ""}

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, cast
 
+from rapport.connecting.desk import ADMIN_CONSENTED
 from rapport.dashboard.parts import ConnectionParts
-from rapport.dashboard.ports import Compared, OwnSettings
+from rapport.dashboard.ports import OwnSettings
 from rapport_core.clock import to_ms
 from rapport_core.errors import ConfigError
+from rapport_producers.microsoft_sign_in_errors import SignInError
 from rapport_producers.records import Owner, new_connection
 from rapport_schemas.records import Connection
+from rapport_sinks.clickhouse.completeness import Completeness, CoveredDay
 
 AUTHORITY = "https://login.microsoft.example/authorize"
 
@@ -41,7 +44,7 @@ def record(member: str, tenant: str = "acme", **said: Any) -> Connection:
     return cast("Connection", {**new_connection(owner), **usual, **said})
 
 
-def compared(day: str, listed: int, present: int, matched: int = 0) -> Compared:
+def compared(day: str, listed: int, present: int, matched: int = 0) -> CoveredDay:
     """One day of a comparison."""
     return {"day": day, "listed": listed, "present": present, "missing": listed - present, "matched": matched}
 
@@ -51,7 +54,7 @@ class FakeConnections:
     """A whole back room. `did` is what it was told to do; `refuse` is what signing in raises, `fail` what reading does."""
 
     records: list[Connection] = field(default_factory=list)
-    days: dict[str, list[Compared]] = field(default_factory=dict)
+    days: dict[str, list[CoveredDay]] = field(default_factory=dict)
     addresses: dict[str, list[str]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     own: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -68,7 +71,7 @@ class FakeConnections:
             "settings": self,
             "microsoft": self,
             "disconnecting": self,
-            "completeness": self.compared,
+            "comparisons": lambda: self,
         }
         return ConnectionParts(read=self.read_records, **(given | without))
 
@@ -78,9 +81,15 @@ class FakeConnections:
             raise self.fail
         return [one for one in self.records if one["tenant"] == tenant]
 
-    def compared(self, tenant: str, connection: str, since: date) -> Sequence[Compared]:
-        """See CompletenessReader."""
-        return [one for one in self.days.get(connection, []) if one["day"] >= since.isoformat()]
+    def completeness(self, tenant: str, connection: str, since: date) -> Completeness:
+        """See Comparisons."""
+        days = [one for one in self.days.get(connection, []) if one["day"] >= since.isoformat()]
+        return {"connection": connection, "days": days, "last_sweep": None}
+
+    def missing(self, tenant: str, since: date) -> dict[str, int]:
+        """See Comparisons."""
+        asked = {name: self.completeness(tenant, name, since)["days"] for name in self.days}
+        return {name: sum(one["missing"] for one in days) for name, days in asked.items()}
 
     # -- settings
 
@@ -124,6 +133,8 @@ class FakeConnections:
 
     def begin(self, tenant: str, member: str, redirect: str, session: str, features: Sequence[str]) -> str:
         """See Connecting. The page to go to sends the browser straight back where `redirect` leads."""
+        if self.refuse is not None:
+            raise self.refuse
         self.did.append(("begin", tenant, member, redirect, tuple(features)))
         state = f"state{len(self.flows)}"
         self.flows[state] = (tenant, member, session)
@@ -133,6 +144,8 @@ class FakeConnections:
         """See Connecting."""
         if self.refuse is not None:
             raise self.refuse
+        if "admin_consent" in query:
+            raise SignInError("needs_auth", ADMIN_CONSENTED, "an administrator has approved Rapport")
         tenant, member, begun_by = self.flows.pop(query.get("state", ""), ("", "", ""))
         if not member or begun_by != session:
             raise ConfigError("this sign-in was begun elsewhere or is over: start it again")

@@ -69,6 +69,11 @@ class ConnectionNumbers(Lookups):
             "last_sweep": None if at is None else iso(at),
         }
 
+    def missing(self, tenant: str, since: date) -> dict[str, int]:
+        """How much is missing of each connection over the same days, without those of which nothing is."""
+        rows = self._client.rows(_MISSING, {"tenant": tenant, "since": since})
+        return {row["connection"]: row["missing"] for row in rows}
+
     def away(self, tenant: str, now: datetime) -> dict[str, Away]:
         """Who of the members is out of office now, by member, as far as their mailboxes may be asked."""
         rows = self._client.rows(_AWAY, {"tenant": tenant, "now": to_ms(now)})
@@ -88,6 +93,12 @@ _COVERED = (
     f"FROM (SELECT days, listed, present FROM coverage FINAL WHERE {_OURS}) "
     "ARRAY JOIN days AS day, listed AS shown, present AS have "
     "WHERE shown > 0 AND (day >= {since:Date32} OR day = toDate32('1970-01-01')) GROUP BY day"
+)
+_MISSING = (
+    "SELECT connection, sum(shown - have) AS missing "
+    "FROM (SELECT connection, days, listed, present FROM coverage FINAL WHERE tenant = {tenant:String}) "
+    "ARRAY JOIN days AS day, listed AS shown, present AS have "
+    "WHERE day >= {since:Date32} OR day = toDate32('1970-01-01') GROUP BY connection HAVING missing > 0"
 )
 _MATCHED = (
     "SELECT day, count() AS items FROM items FINAL WHERE tenant = {tenant:String} AND gen = {gen:UInt32} "

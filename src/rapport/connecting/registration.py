@@ -45,6 +45,13 @@ def sign_in_of(settings: Settings) -> MicrosoftSignIn:
 
 
 def return_address(settings: Settings, where: Endpoints) -> str:
-    """Where Microsoft returns to when an administrator consents: the public address, else this machine's."""
-    home = settings.public_url or where.dashboard or "http://localhost"
+    """Where Microsoft returns to by these settings: the public address, else this machine's."""
+    return return_behind(settings.public_url or where.dashboard or "http://localhost")
+
+
+def return_behind(home: str) -> str:
+    """Where Microsoft returns to when the pages are under this address.
+
+    This machine is `localhost`, whichever way it was asked for: of that name alone Microsoft accepts every port.
+    """
     return home.rstrip("/").replace("//127.0.0.1", "//localhost") + RETURN_PATH

@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from rapport.connecting.registration import RETURN_PATH
 from rapport.dashboard import board, connecting, connections, drilldown, matching, signing_in
 from rapport.dashboard.guard import Guard
 from rapport.dashboard.parts import ConnectionParts, Parts, parts_of
@@ -105,7 +106,7 @@ def _connection_routes(given: ConnectionParts | None) -> list[Route]:
         routes += [
             Route("/connections/microsoft", connecting.ask),
             Route("/connections/microsoft", connecting.begin, methods=["POST"]),
-            Route(connecting.DONE, connecting.done),
+            Route(RETURN_PATH, connecting.done),
             Route("/connections/revoke", connecting.revoke, methods=["POST"]),
         ]
     if given.disconnecting is not None:

@@ -66,8 +66,8 @@ class BoardQuery:
             tab="customer" if query.get("by") == "customer" else "member",
             sort=sort if sort in SORTS else "emails",
             descending=query.get("dir", "asc" if sort == "name" else "desc") != "asc",
-            search=query.get("q", "").strip()[:_LONGEST_TEXT],
-            page=_page(query.get("page", "")),
+            search=text_of(query.get("q", "")),
+            page=page_of(query.get("page", "")),
         )
 
     def address(self, **changes: object) -> str:
@@ -105,7 +105,7 @@ class ItemsQuery:
             shown=_shown(query.get("show", "")),
             member=query.get("member", "")[:_LONGEST_TEXT] or None,
             customer=query.get("customer", "")[:_LONGEST_TEXT] or None,
-            page=_page(query.get("page", "")),
+            page=page_of(query.get("page", "")),
         )
 
     def address(self, **changes: object) -> str:
@@ -143,7 +143,13 @@ def _shown(text: str) -> Shown:
     return next((shown for shown in SHOWN if shown == text), "emails")
 
 
-def _page(text: str) -> int:
+def text_of(text: str) -> str:
+    """What somebody searches for."""
+    return text.strip()[:_LONGEST_TEXT]
+
+
+def page_of(text: str) -> int:
+    """The number of a page of a list, counted from 1."""
     if text.isascii() and text.isdigit() and len(text) < 7:
         return min(max(int(text), 1), _FARTHEST_PAGE)
     return 1

@@ -11,24 +11,28 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from rapport.dashboard.connections import address_of, audited, found_for, may_act, pieces
+from rapport.connecting.desk import ADMIN_CONSENTED
+from rapport.connecting.registration import return_behind
+from rapport.dashboard.connections import audited, found_for, may_act, pieces
+from rapport.dashboard.connections_list import address_of
 from rapport.dashboard.crosssite import session_csrf
-from rapport.dashboard.forms import field, own_form, refused
-from rapport.dashboard.guard import signed_in_of
+from rapport.dashboard.forms import field, own_form, refused, sentence
+from rapport.dashboard.guard import signed_in_of, to_login
 from rapport.dashboard.parts import parts_of
 from rapport.dashboard.ports import Connecting, Disconnecting
 from rapport.dashboard.rendering import page
 from rapport.dashboard.standing import provider_name, state_of
-from rapport_core.errors import ConfigError
+from rapport.local.ports import LOOPBACK
+from rapport_core.errors import ConfigError, InvariantError, RapportError, UnavailableError
+from rapport_producers.graph.errors import GraphError, Throttled, Transient
 from rapport_producers.microsoft_sign_in_errors import SignInError
 from rapport_schemas.records import Connection
-
-DONE: Final = "/connections/microsoft/done"
-"""Where Microsoft sends the browser back to; the app registration knows this address."""
 
 _FEATURES: Final = ("out_of_office",)
 _KEPT: Final = {"counts": True, "nothing": False}
 _NOT_YOURS: Final = "Your role connects your own mailbox only."
+_AWAY: Final = "a service behind this page does not answer; nothing is connected yet, start again in a minute"
+_LATER: Final = "Microsoft does not answer now; nothing is connected yet, start again in a minute"
 
 _log = structlog.get_logger(__name__)
 
@@ -57,30 +61,48 @@ async def begin(request: Request) -> Response:
     if not may_act(user, member):
         raise HTTPException(403, _NOT_YOURS)
     features = [name for name in _FEATURES if field(form, name)]
-    home = pieces(request).home or str(request.base_url).rstrip("/")
+    back = return_behind(pieces(request).home or str(request.base_url))
     try:
         target = await run_in_threadpool(
-            desk.begin, user.tenant, member, home + DONE, _bound(signed_in.token), features
+            desk.begin, user.tenant, member, back, _bound(signed_in.token), features
         )
-    except SignInError as error:
+    except RapportError as error:
         return _not_connected(request, error, member)
-    except ConfigError as error:
-        raise refused(error) from error
     audited(request, "connection_begun", member)
     return page(request, "leaving.html", {"target": target}, headers={"refresh": f"0;url={target}"})
 
 
 def done(request: Request) -> Response:
     """Back from Microsoft: connects the mailbox, or says why not and what helps."""
+    if "admin_consent" in request.query_params:
+        return _admin_answered(request)
+    if request.state.signed_in is None:
+        return _elsewhere(request)
     signed_in = signed_in_of(request)
     try:
         made = _microsoft(request).finish(_bound(signed_in.token), dict(request.query_params))
-    except SignInError as error:
-        return _not_connected(request, error, "")
-    except ConfigError as error:
-        raise refused(error) from error
+    except RapportError as error:
+        return _not_connected(request, error, signed_in.session.user.member or "")
     audited(request, "connected", made["connection"])
     return RedirectResponse(address_of(made["connection"], "connected"), 303)
+
+
+def _elsewhere(request: Request) -> Response:
+    """Where the session is: Microsoft brings people back to `localhost` who came from the same machine by its number."""
+    if request.url.hostname == "localhost":
+        return RedirectResponse(str(request.url.replace(hostname=LOOPBACK)), 303)
+    return to_login(request.scope)
+
+
+def _admin_answered(request: Request) -> Response:
+    """An administrator of Microsoft 365 came back, who need be nobody here: says what to do next, and believes nothing."""
+    try:
+        _microsoft(request).finish("", dict(request.query_params))
+    except SignInError as error:
+        if error.code == ADMIN_CONSENTED:
+            return page(request, "approved.html", {"reason": sentence(error.reason)})
+        return _not_connected(request, error, "")
+    raise InvariantError("an administrator's answer was taken for a sign-in")
 
 
 def _bound(token: str) -> str:
@@ -88,21 +110,35 @@ def _bound(token: str) -> str:
     return session_csrf(f"microsoft {token}")
 
 
-def _not_connected(request: Request, error: SignInError, member: str) -> Response:
-    _log.warning("sign_in_refused", kind=error.kind, code=error.code)
-    is_admin = signed_in_of(request).session.user.role == "admin"
+def _not_connected(request: Request, error: RapportError, member: str) -> Response:
+    """Says why, and what helps. Raises errors that are faults of ours."""
+    told = _told(error)
+    if told is None:
+        raise error
+    _log.warning("sign_in_refused", kind=told.kind, code=told.code)
+    signed_in = request.state.signed_in
     values = {
-        "reason": _sentence(error.reason),
-        "link": error.link,
+        "reason": sentence(told.reason),
+        "link": told.link,
         "member": member,
         # What is wrong with this installation is the operator's business; a member can only tell them.
-        "of_operator": error.kind == "operator" and not is_admin,
+        "of_operator": told.kind == "operator" and not (signed_in and signed_in.session.user.role == "admin"),
     }
-    return page(request, "not_connected.html", values, status=503 if error.kind == "unavailable" else 409)
+    return page(request, "not_connected.html", values, status=503 if told.kind == "unavailable" else 409)
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+def _told(error: RapportError) -> SignInError | None:
+    """What keeps a mailbox from being connected, as far as a person can do something about it."""
+    match error:
+        case SignInError():
+            return error
+        case UnavailableError():
+            return SignInError("unavailable", "unavailable", _AWAY)
+        case Transient() | Throttled():
+            return SignInError("unavailable", "graph_unavailable", _LATER)
+        case GraphError() | ConfigError():
+            return SignInError("needs_auth", type(error).__name__, str(error))
+    return None
 
 
 async def revoke(request: Request) -> Response:
@@ -111,7 +147,10 @@ async def revoke(request: Request) -> Response:
     record, desk = await run_in_threadpool(_mine, request, form), _microsoft(request)
     if not state_of(record).may_revoke:
         raise HTTPException(409, "There is no consent to take back. Load the page again.")
-    await run_in_threadpool(desk.revoke, record["tenant"], record["connection"])
+    try:
+        await run_in_threadpool(desk.revoke, record["tenant"], record["connection"])
+    except ConfigError as error:
+        raise refused(error) from error
     audited(request, "connection_revoked", record["connection"])
     return RedirectResponse(address_of(record["connection"], "revoked"), 303)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
@@ -16,19 +14,26 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from rapport.dashboard.asking import PAGE_SIZE
+from rapport.dashboard.connections_list import (
+    ListQuery,
+    Row,
+    address_of,
+    arranged,
+    columns,
+    searched,
+    tabs,
+)
 from rapport.dashboard.forms import field, own_form, refused
 from rapport.dashboard.guard import signed_in_of
 from rapport.dashboard.parts import ConnectionParts, Parts, parts_of
-from rapport.dashboard.ports import Compared, ConnectionSettings
+from rapport.dashboard.ports import ConnectionSettings
 from rapport.dashboard.rendering import page
 from rapport.dashboard.standing import (
-    Progress,
-    State,
+    MICROSOFT,
     Whole,
     away,
     missing_in,
     progress_of,
-    provider_name,
     state_of,
     swept_at_of,
     whole_of,
@@ -37,6 +42,7 @@ from rapport.store.users import User
 from rapport_core.clock import from_ms
 from rapport_core.errors import ConfigError, InvariantError
 from rapport_schemas.records import Connection
+from rapport_sinks.clickhouse.completeness import CoveredDay
 
 COMPARED_DAYS: Final = 200
 """A page shows this many days of comparisons: six months and some."""
@@ -60,39 +66,6 @@ _SAID: Final = {
 }
 _NOT_YOURS: Final = "There is no such connection, or it is not yours to see."
 _NO_CHANGES: Final = "Your role does not change the directory."
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One connection of one member, or a member without one, as a page shows it.
-
-    Attributes:
-        record: None for a member without a connection.
-        whole: None where there is nothing to compare with.
-    """
-
-    member: str
-    name: str
-    record: Connection | None
-    state: State
-    whole: Whole | None
-    progress: Progress | None
-    is_away: bool
-
-    @property
-    def provider(self) -> str:
-        """What people call the provider; empty without a connection."""
-        return provider_name(self.record["provider"]) if self.record else ""
-
-    @property
-    def address(self) -> str:
-        """The page about it; empty without a connection."""
-        return address_of(self.record["connection"]) if self.record else ""
-
-
-def address_of(connection: str, said: str = "") -> str:
-    """The page about one connection, with a notice of what was just done."""
-    return f"/connections/of/{quote(connection, safe='')}" + (f"?said={said}" if said else "")
 
 
 def pieces(request: Request) -> ConnectionParts:
@@ -120,49 +93,41 @@ def found_for(request: Request, connection: str) -> Connection:
 def show_connections(request: Request) -> Response:
     """All members with their connections; to a member the own ones."""
     user, parts = signed_in_of(request).session.user, parts_of(request)
-    names = parts.impact.names(user.tenant, "member")
-    asked = _Asked(
-        request.query_params.get("q", "").strip()[:200], _number(request.query_params.get("page", ""))
-    )
-    whose = _whose(user, names, pieces(request).read(user.tenant))
-    rows = [one for one in whose if asked.takes(one[1], one[0])]
+    asked = ListQuery.from_query(request.query_params)
+    found = searched(_rows(request), asked)
+    rows = arranged(found, asked)
     first = (asked.page - 1) * PAGE_SIZE
     values = {
         "asked": asked,
-        "rows": [_row(request, *one) for one in rows[first : first + PAGE_SIZE]],
-        "found": len(rows),
+        "columns": columns(asked),
+        "tabs": tabs(found, asked),
+        "rows": rows[first : first + PAGE_SIZE],
         "pages": max(1, -(-len(rows) // PAGE_SIZE)),
+        "is_moving": any(row.group == "reading" for row in rows),
         "acts_for": lambda member: may_act(user, member),
         **_shared(request, parts),
     }
     return page(request, "connections.html", values)
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What the list shows: names that hold a text, and which part of them."""
-
-    search: str
-    page: int
-
-    def takes(self, name: str, member: str) -> bool:
-        needle = self.search.casefold()
-        return needle in name.casefold() or needle in member.casefold()
-
-    def address(self, page: int) -> str:
-        """The list's address of another page."""
-        query = {"q": self.search} if self.search else {}
-        return "/connections?" + urlencode(query | {"page": str(page)})
+def _rows(request: Request) -> list[Row]:
+    """Everybody whom the person may see, with one question to each service, however many they are."""
+    user, found, parts = signed_in_of(request).session.user, pieces(request), parts_of(request)
+    now = parts.clock.now()
+    names = parts.impact.names(user.tenant, "member")
+    whose = _whose(user, names, found.read(user.tenant), with_microsoft=found.microsoft is not None)
+    missing = found.comparisons().missing(user.tenant, _since(now)) if found.comparisons else None
+    return [_row(request, *one, None if missing is None else missing.get(_id_of(one[2]), 0)) for one in whose]
 
 
-def _number(text: str) -> int:
-    return max(1, int(text)) if text.isascii() and text.isdigit() and len(text) < 7 else 1
+def _id_of(record: Connection | None) -> str:
+    return record["connection"] if record else ""
 
 
 def _whose(
-    user: User, names: Mapping[str, str], records: Sequence[Connection]
+    user: User, names: Mapping[str, str], records: Sequence[Connection], *, with_microsoft: bool
 ) -> list[tuple[str, str, Connection | None]]:
-    """Members by name, each with its connections, the living ones first; also members whom the directory lost."""
+    """Members with each of their connections, and with None where there is one to make; also members whom the directory lost."""
     by_member: dict[str, list[Connection]] = defaultdict(list)
     for record in records:
         by_member[record["member"]].append(record)
@@ -170,42 +135,50 @@ def _whose(
     if user.member is not None:
         members = {user.member: members.get(user.member, user.member)}
     found: list[tuple[str, str, Connection | None]] = []
-    for member, name in sorted(members.items(), key=lambda one: (one[1].casefold(), one[0])):
-        own = sorted(by_member[member], key=lambda one: (one["state"] == "disconnected", one["connection"]))
-        found += [(member, name, record) for record in own] or [(member, name, None)]
+    for member, name in members.items():
+        own = by_member[member]
+        found += [(member, name, record) for record in own]
+        to_make = with_microsoft and member in names and not any(one["provider"] == MICROSOFT for one in own)
+        if to_make or not own:
+            found.append((member, name, None))
     return found
 
 
-def _row(request: Request, member: str, name: str, record: Connection | None) -> Row:
-    now, found = parts_of(request).clock.now(), pieces(request)
+def _row(request: Request, member: str, name: str, record: Connection | None, missing: int | None) -> Row:
+    """`missing` is None where nobody can tell."""
+    now = parts_of(request).clock.now()
     if record is None:
-        return Row(member, name, None, state_of(None), None, None, is_away=False)
+        return Row(member, name, None, state_of(None), 0, None, None, is_away=False)
     return Row(
         member,
         name,
         record,
         state_of(record),
-        _whole(request, record, _compared(request, record)),
-        progress_of(record, found.pace),
+        missing or 0,
+        _whole(record, missing, now),
+        progress_of(record, pieces(request).pace),
         is_away=away(record, now),
     )
 
 
-def _compared(request: Request, record: Connection) -> Sequence[Compared] | None:
-    """The days that were compared; None where nobody can tell."""
-    found, now = pieces(request), parts_of(request).clock.now()
-    if found.completeness is None or record["last_sweep"] is None:
-        return None
-    since = (now - timedelta(days=COMPARED_DAYS)).date()
-    return found.completeness(record["tenant"], record["connection"], since)
-
-
-def _whole(request: Request, record: Connection, days: Sequence[Compared] | None) -> Whole | None:
+def _whole(record: Connection, missing: int | None, now: datetime) -> Whole | None:
     """None for what nobody compares: archives, and what is disconnected."""
     if record["provider"] == "archive" or record["state"] == "disconnected":
         return None
-    missing = None if days is None else missing_in(days)
-    return whole_of(swept_at_of(record), missing, parts_of(request).clock.now())
+    return whole_of(swept_at_of(record), missing, now)
+
+
+def _since(now: datetime) -> date:
+    return (now - timedelta(days=COMPARED_DAYS)).date()
+
+
+def _compared(request: Request, record: Connection) -> Sequence[CoveredDay] | None:
+    """The days that were compared; None where nobody can tell."""
+    found = pieces(request)
+    if found.comparisons is None:
+        return None
+    since = _since(parts_of(request).clock.now())
+    return found.comparisons().completeness(record["tenant"], record["connection"], since)["days"]
 
 
 def _shared(request: Request, parts: Parts) -> dict[str, Any]:
@@ -223,15 +196,18 @@ def show_connection(request: Request) -> Response:
     user, parts, found = signed_in_of(request).session.user, parts_of(request), pieces(request)
     record = found_for(request, request.path_params["connection"])
     names = parts.impact.names(user.tenant, "member")
-    days = _compared(request, record) or ()
+    days = _compared(request, record)
+    name = names.get(record["member"], record["member"])
+    row = _row(request, record["member"], name, record, None if days is None else missing_in(days))
     settings = None
     if found.settings is not None:
         settings = found.settings.read(user.tenant, record["connection"], record["member"])
     values = {
-        "row": _row(request, record["member"], names.get(record["member"], record["member"]), record),
+        "row": row,
         "record": record,
-        "days": days,
-        "gaps": [one for one in reversed(days) if one["missing"]],
+        "days": days or (),
+        "gaps": [one for one in reversed(days or ()) if one["missing"]],
+        "is_moving": row.group == "reading",
         "settings": settings,
         "switches": SWITCHES,
         "may_act": may_act(user, record["member"]),

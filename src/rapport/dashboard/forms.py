@@ -29,5 +29,9 @@ def field(form: FormData, name: str) -> str:
 
 def refused(error: Exception) -> HTTPException:
     """What a person can change, as the page that says so."""
-    sentence = str(error)
-    return HTTPException(409, f"{sentence[:1].upper()}{sentence[1:]}.")
+    return HTTPException(409, sentence(str(error)))
+
+
+def sentence(text: str) -> str:
+    """An error's words as a sentence of a page."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."

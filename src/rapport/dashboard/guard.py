@@ -15,13 +15,16 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rapport.connecting.registration import RETURN_PATH
 from rapport.store import Store
 from rapport.store.sessions import Session
 from rapport_core.errors import InvariantError
 
 _log = structlog.get_logger(__name__)
 
-OPEN_PATHS: Final = ("/login", "/livez", "/readyz")
+_PROBES: Final = ("/livez", "/readyz")
+OPEN_PATHS: Final = ("/login", RETURN_PATH, *_PROBES)
+"""Pages that answer without a session. Back from Microsoft may come somebody who has none here: its administrator."""
 STATIC: Final = "/static/"
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _LARGEST_FORM: Final = 16_384
@@ -53,7 +56,7 @@ FaultPage = Callable[[Request, Exception], Response]
 
 
 class Guard:
-    """The outermost layer. Only `/login`, `/livez`, `/readyz` and `/static/` answer without a session."""
+    """The outermost layer. Only OPEN_PATHS and `/static/` answer without a session."""
 
     def __init__(self, app: ASGIApp, *, store: Store, cookie: str, on_fault: FaultPage) -> None:
         self.app = app
@@ -104,11 +107,11 @@ class Guard:
         path = scope["path"]
         if path.startswith(STATIC):
             return None
-        signed_in = await self._signed_in(scope) if path not in OPEN_PATHS[1:] else None
+        signed_in = await self._signed_in(scope) if path not in _PROBES else None
         scope["state"] = {**scope.get("state", {}), "signed_in": signed_in}
         if signed_in is not None or path in OPEN_PATHS:
             return None
-        return _to_login(scope)
+        return to_login(scope)
 
     async def _signed_in(self, scope: Scope) -> SignedIn | None:
         token = HTTPConnection(scope).cookies.get(self._cookie, "")
@@ -124,7 +127,8 @@ def signed_in_of(request: Request) -> SignedIn:
     return found
 
 
-def _to_login(scope: Scope) -> Response:
+def to_login(scope: Scope) -> Response:
+    """Sends a request without a session to sign in, and back to its page afterwards."""
     headers = Headers(scope=scope)
     # A script's request cannot show the login page in place of a part of a page: the whole page goes there.
     if headers.get("hx-request"):

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from rapport.dashboard.ports import (
     BoardReader,
     Chooser,
-    CompletenessReader,
+    Comparisons,
     Connecting,
     ConnectionReader,
     ConnectionSettings,
@@ -31,7 +31,7 @@ class ConnectionParts:
         settings: what the directory says of them.
         microsoft: signs in.
         disconnecting: ends a connection.
-        completeness: what comparing with the provider found.
+        comparisons: gives what comparing with providers found, or raises UnavailableError.
         home: https address under which people reach these pages; empty: the one that a request came to.
         pace: how fast first syncs go, as far as these pages saw it.
     """
@@ -40,7 +40,7 @@ class ConnectionParts:
     settings: ConnectionSettings | None = None
     microsoft: Connecting | None = None
     disconnecting: Disconnecting | None = None
-    completeness: CompletenessReader | None = None
+    comparisons: Callable[[], Comparisons] | None = None
     home: str = ""
     pace: Pace = field(default_factory=Pace)
 

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from typing import Any, Protocol, TypedDict
 
 from rapport_schemas.records import Connection
+from rapport_sinks.clickhouse.completeness import Completeness
 from rapport_sinks.clickhouse.matching_health import Health
 
 Json = Mapping[str, Any]
@@ -138,29 +139,18 @@ class ConnectionReader(Protocol):
         ...
 
 
-class Compared(TypedDict):
-    """One day of a connection as the last comparison with the provider found it.
+class Comparisons(Protocol):
+    """What comparing with providers found; `rapport_sinks.clickhouse.completeness.ConnectionNumbers` answers.
 
-    Attributes:
-        day: YYYY-MM-DD in UTC; empty for items without a time.
-        listed: items the provider showed.
-        present: those of them that are here.
-        missing: those that are not.
-        matched: those that belong to a customer.
+    Every call may raise UnavailableError. Safe from several threads.
     """
 
-    day: str
-    listed: int
-    present: int
-    missing: int
-    matched: int
+    def completeness(self, tenant: str, connection: str, since: date) -> Completeness:
+        """Of one connection, from `since` on, and of what has no time."""
+        ...
 
-
-class CompletenessReader(Protocol):
-    """What comparing with the provider found."""
-
-    def __call__(self, tenant: str, connection: str, since: date) -> Sequence[Compared]:
-        """Every compared day from `since` on, the oldest first; empty before the first comparison. May raise UnavailableError."""
+    def missing(self, tenant: str, since: date) -> Mapping[str, int]:
+        """How much is missing over the same days, by connection; without those of which nothing is."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -11,7 +12,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -20,6 +21,7 @@ from rapport.dashboard.guard import SignedIn
 from rapport.spans import Span
 
 STATIC_FOLDER: Final = Path(__file__).parent / "static"
+_ADDRESS: Final = re.compile(r"(https://[^\s<>\"]*[^\s<>\".,;:)])")
 _TO: Final = "\N{EN DASH}"
 _NARROW_SPACE: Final = "\N{NARROW NO-BREAK SPACE}"
 
@@ -62,7 +64,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=number, moment=moment, span=span, day=day, day_in=day_in, last_day_in=last_day_in
+        number=number,
+        moment=moment,
+        span=span,
+        day=day,
+        linked=linked,
+        day_in=day_in,
+        last_day_in=last_day_in,
     )
     environment.globals["static"] = static_address
     return environment
@@ -89,6 +97,13 @@ def moment(value: str | None, timezone: str) -> Markup:
         f"{at:%A} {at.day} {at:%B %Y, %H:%M:%S} {timezone}",
         f"{at.day} {at:%b %Y, %H:%M}",
     )
+
+
+def linked(text: str) -> Markup:
+    """A sentence whose https addresses are links."""
+    pieces = _ADDRESS.split(text)
+    link = Markup('<a href="{0}" rel="noreferrer">{0}</a>')
+    return Markup("").join(link.format(one) if at % 2 else escape(one) for at, one in enumerate(pieces))
 
 
 def day(value: date) -> Markup:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from rapport.dashboard.ports import Compared
 from rapport_core.clock import from_ms
 from rapport_schemas.records import Connection
+from rapport_sinks.clickhouse.completeness import CoveredDay
 
 Tone = Literal["good", "busy", "alarm", "off"]
 
@@ -140,7 +140,7 @@ class Pace:
 
 def progress_of(record: Connection, pace: Pace) -> Progress | None:
     """The first sync of a connection that is still at it; None where it ended, or where there is none."""
-    if record["first_ended"] is not None or record["history_from"] is None:
+    if record["first_ended"] is not None or record["provider"] == "archive":
         return None
     if record["state"] in ("disconnected", "needs_auth", "needs_admin", "paused"):
         return None
@@ -185,7 +185,7 @@ def swept_at_of(record: Connection) -> datetime | None:
     return None if record["last_sweep"] is None else from_ms(record["last_sweep"])
 
 
-def missing_in(days: Sequence[Compared]) -> int:
+def missing_in(days: Sequence[CoveredDay]) -> int:
     """Over all days."""
     return sum(one["missing"] for one in days)
 

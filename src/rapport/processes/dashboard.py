@@ -11,11 +11,13 @@ from urllib.parse import urlsplit
 import structlog
 import uvicorn
 
+from rapport.connecting.opened import open_desk as connecting_desk
 from rapport.connection_settings import SettingsDesk
 from rapport.dashboard.app import create_app
 from rapport.dashboard.parts import ConnectionParts
 from rapport.directory.change import Desk as DirectoryDesk
 from rapport.directory.change import choose
+from rapport.erasing.opened import DashboardDesk
 from rapport.explaining.desk import Desk
 from rapport.local.ready import announce
 from rapport.logs import configure
@@ -60,7 +62,9 @@ def _serve(settings: Settings, where: Endpoints) -> None:
             with_connections=ConnectionParts(
                 read=Newest(where, CONNECTIONS, "rapport-connections-reader").of,
                 settings=SettingsDesk(where, directory),
-                completeness=lambda *asked: open_board().completeness(*asked)["days"],
+                microsoft=connecting_desk(settings, where, store) if settings.microsoft_client_id else None,
+                disconnecting=DashboardDesk(settings, where, store),
+                comparisons=open_board,
                 home=settings.public_url or "",
             ),
             cookie=f"rapport_session_{port}",

@@ -52,6 +52,20 @@ def test_the_days_of_all_streams_add_up(bench: Bench) -> None:
     assert days(bench) == [day("2026-11-02", 5, 4), day("2026-11-03", 3, 3)]
 
 
+def test_what_is_missing_of_each_connection_is_one_question(bench: Bench) -> None:
+    """The same as over its days; complete ones and other tenants are not named."""
+    said = [
+        coverage("inbox", {"2026-11-02": (5, 4), "": (2, 1), "2026-10-31": (9, 0)}),
+        coverage("sentitems", {"2026-11-03": (7, 2)}),
+        coverage("inbox", {"2026-11-02": (7, 7)}, connection="whole"),
+        coverage("inbox", {"2026-11-02": (8, 0)}, tenant="other"),
+    ]
+    bench.broker.append(*(coverage_record(one, offset) for offset, one in enumerate(said)))
+    bench.run()
+    found = ConnectionNumbers(bench.client).missing("acme", SINCE)
+    assert found == {"c1": sum(one["missing"] for one in days(bench))} == {"c1": 7}
+
+
 def test_the_newest_record_of_a_stream_replaces_all_its_days(bench: Bench) -> None:
     """A day that has nothing any more is none."""
     records = [

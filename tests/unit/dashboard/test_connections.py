@@ -18,6 +18,7 @@ from rapport.dashboard.app import create_app
 from rapport.store import Store
 from rapport.store.users import User
 from rapport_core.errors import ConfigError, UnavailableError
+from rapport_producers.graph.errors import AdminNeeded, MailboxUnavailable, Transient
 from rapport_producers.microsoft_sign_in_errors import SignInError
 from store_processes import HandClock
 
@@ -151,6 +152,82 @@ def test_names_are_searched_and_paged(visit: Visit, impact: FakeImpact) -> None:
     assert "Nobody is called that" in told(client, "/connections?q=zzz")
 
 
+def test_what_needs_somebody_comes_first_and_can_be_shown_alone(
+    visit: Visit, room: FakeConnections, impact: FakeImpact
+) -> None:
+    """Among hundreds. The tabs count everybody, the search narrows them down, and a page keeps both."""
+    people = {f"p{n:03}": f"Person {n:03}" for n in range(300)}
+    impact.tenants["acme"].names["member"] |= people
+    room.records = [record(member) for member in people]
+    room.records[250] = record("p250", state="needs_auth")
+    room.records[260] = record("p260", state="mailbox_unavailable")
+    room.records[270] = record("p270", state="throttled")
+    room.records[280] = record("p280", state="disconnected")
+    room.days["microsoft-p299"] = [compared("2026-11-22", 50, 47)]
+    client = visit("admin")
+    page = told(client)
+    shown = re.findall(r'<th scope="row"><a[^>]*><bdi>([^<]*)', page)
+    assert len(shown) == 50
+    assert shown[:5] == ["Person 250", "Person 260", "Person 299", "Person 270", "Person 000"]
+    counts = re.findall(r'>([A-Z][a-z ]+) <span class="count">(\d+)</span>', page)
+    assert dict(counts) == {
+        "All": "303",
+        "Need attention": "3",
+        "Being read": "1",
+        "Connected": "295",
+        "Not connected": "3",
+        "Disconnected": "1",
+    }
+    assert told(client, "/connections?show=attention").count('scope="row"') == 3
+    assert told(client, "/connections?show=attention&q=29").count('scope="row"') == 1
+    assert 'href="/connections?show=connected&amp;page=2"' in client.get("/connections?show=connected").text
+    assert "Nobody is called that." in told(client, "/connections?show=ended&q=zzz")
+    room.records = []
+    assert "There are none." in told(client, "/connections?show=ended")
+
+
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("sort=name", "Anna"),
+        ("sort=name&dir=desc", "Quiet Colleague"),
+        ("sort=oldest", "Bo"),
+        ("sort=last_sync&dir=desc", "Quiet Colleague"),
+        ("sort=missing&dir=desc", "Quiet Colleague"),
+        ("sort=nonsense&dir=up&page=0&show=that", "Anna"),
+    ],
+)
+def test_the_list_is_sorted_by_any_column(
+    visit: Visit, room: FakeConnections, query: str, first: str
+) -> None:
+    room.records = [
+        record("m1", state="paused"),
+        record("m2", oldest=ms(2026, 1, 1)),
+        record("m3", last_sync=ms(2026, 11, 23, 12)),
+    ]
+    room.days["microsoft-m3"] = [compared("2026-11-22", 50, 49)]
+    if "nonsense" in query:
+        room.days.clear()
+    page = told(visit("admin"), f"/connections?{query}")
+    assert re.findall(r'<th scope="row"><a[^>]*><bdi>([^<]*)', page)[0] == first
+
+
+def test_a_member_whose_archive_was_read_can_still_connect(visit: Visit, room: FakeConnections) -> None:
+    room.records = [record("m1", connection="old-mail", provider="archive", last_sweep=None)]
+    page = told(visit("member"))
+    assert "Read from files" in page
+    assert page.count("Click to start authentication</a>") == 1
+
+
+def test_a_page_asks_again_only_while_something_is_being_read(visit: Visit, room: FakeConnections) -> None:
+    client = visit("admin")
+    for path in ("/connections", "/connections/of/microsoft-m1"):
+        room.records = [record("m1")]
+        assert "every 5s" not in told(client, path)
+        room.records = [record("m1", first_ended=None)]
+        assert "every 5s" in told(client, path)
+
+
 def test_progress_of_the_first_sync_is_shown(visit: Visit, room: FakeConnections) -> None:
     begun: dict[str, Any] = {
         "first_ended": None,
@@ -269,6 +346,49 @@ def test_the_configured_address_is_where_microsoft_sends_back_to(
     assert room.did[-1][3] == "https://rapport.example.com/connections/microsoft/done"
 
 
+@pytest.mark.parametrize("home", ["http://127.0.0.1:8080", "http://localhost:8080"])
+def test_on_this_machine_microsoft_sends_back_to_localhost_and_we_to_where_the_session_is(
+    store: Store,
+    impact: FakeImpact,
+    clock: HandClock,
+    room: FakeConnections,
+    people: dict[str, User],
+    home: str,
+) -> None:
+    """Microsoft takes any port of that name only, and a browser has a session of its own for each name."""
+    app = create_app(store, lambda: impact, with_connections=room.parts(), clock=clock, cookie=COOKIE)
+    client = TestClient(app, base_url=home, follow_redirects=False)
+    # The test's cookie jar calls names without a dot so.
+    domain = str(urlsplit(home).hostname).replace("localhost", "localhost.local")
+    client.cookies.set(COOKIE, store.sessions.open(people["admin"]), domain=domain)
+    target = begin(client, member="m2")
+    back = "http://localhost:8080/connections/microsoft/done"
+    assert room.did[-1][3] == back
+    address = f"{back}?state={parse_qs(urlsplit(target).query)['state'][0]}&code=x"
+    answer = client.get(address)
+    if "127" in home:
+        assert answer.headers["location"] == address.replace("localhost", "127.0.0.1")
+        answer = client.get(answer.headers["location"])
+    assert answer.headers["location"] == "/connections/of/microsoft-m2?said=connected"
+
+
+def test_an_administrator_of_microsoft_365_need_be_nobody_here(
+    store: Store, impact: FakeImpact, room: FakeConnections
+) -> None:
+    """Comes back from consenting, and is told so without a session; without that answer the page asks to sign in."""
+    app = create_app(store, lambda: impact, with_connections=room.parts(), cookie=COOKIE)
+    client = TestClient(app, base_url="https://rapport.test", follow_redirects=False)
+    answer = client.get("/connections/microsoft/done?admin_consent=True&tenant=x&state=y")
+    assert answer.status_code == 200
+    assert "An administrator has approved Rapport." in answer.text
+    assert "Sign out" not in answer.text
+    room.refuse = SignInError("needs_auth", "declined", "consent was declined")
+    refused = client.get("/connections/microsoft/done?admin_consent=True&error=access_denied")
+    assert refused.status_code == 409
+    assert "Consent was declined." in refused.text
+    assert 'href="/connections"' not in refused.text
+
+
 def test_a_sign_in_ends_in_the_session_that_began_it(visit: Visit) -> None:
     """A link with somebody else's sign-in connects nothing, and each is used once."""
     mine, other = visit("admin"), visit("admin")
@@ -314,6 +434,10 @@ def test_whoever_the_directory_does_not_know_is_not_connected(visit: Visit) -> N
             "The client secret is wrong.",
         ),
         (ConfigError("this account is not one of Anna's"), 409, "This account is not one of Anna's."),
+        (AdminNeeded("an administrator must allow it"), 409, "An administrator must allow it."),
+        (MailboxUnavailable("this account has no mailbox"), 409, "This account has no mailbox."),
+        (Transient(), 503, "start again in a minute."),
+        (UnavailableError("127.0.0.1:9092 is away"), 503, "A service behind this page does not answer"),
     ],
 )
 def test_what_microsoft_refuses_is_told(
@@ -323,6 +447,29 @@ def test_what_microsoft_refuses_is_told(
     answer = visit("admin").get("/connections/microsoft/done?error=access_denied&state=x")
     assert answer.status_code == status
     assert words in html.unescape(answer.text)
+
+
+def test_what_keeps_a_sign_in_from_beginning_is_told_and_can_be_tried_again(
+    visit: Visit, room: FakeConnections
+) -> None:
+    client = visit("admin")
+    room.refuse = SignInError("unavailable", "transient", "try again in a minute")
+    answer = client.post("/connections/microsoft", data={"csrf": csrf_of(client), "member": "m2"})
+    assert answer.status_code == 503
+    assert "Try again in a minute." in answer.text
+    assert 'href="/connections/microsoft?member=m2"' in answer.text
+
+
+def test_what_an_administrator_must_do_is_a_link(visit: Visit, room: FakeConnections) -> None:
+    """Nothing else of a reason becomes one."""
+    link = "https://login.microsoftonline.com/organizations/adminconsent?client_id=a&x=1"
+    room.records = [
+        record("m1", state="needs_admin", reason=f"send this link to <b>javascript:1</b>: {link}.")
+    ]
+    for path in ("/connections", "/connections/of/microsoft-m1"):
+        text = visit("member").get(path).text
+        assert text.count(f'<a href="{html.escape(link)}" rel="noreferrer">') == 1
+        assert "&lt;b&gt;javascript:1&lt;/b&gt;: <a" in text
 
 
 def test_a_member_is_not_blamed_for_what_the_operator_must_mend(visit: Visit, room: FakeConnections) -> None:
@@ -469,7 +616,7 @@ def test_strangers_are_sent_to_sign_in(store: Store, impact: FakeImpact, room: F
         ("microsoft", ("microsoft", "revoke"), ("Click to start", "revoke")),
         ("settings", ("settings", "addresses"), ("<select", "Addresses of")),
         ("disconnecting", ("disconnect",), ("Disconnect …",)),
-        ("completeness", (), ("nothing missing",)),
+        ("comparisons", (), ("nothing missing",)),
     ],
 )
 def test_what_cannot_be_done_from_here_is_not_offered(

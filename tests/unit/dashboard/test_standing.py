@@ -126,7 +126,13 @@ def test_more_than_was_announced_is_no_more_than_everything() -> None:
 def test_who_does_not_read_makes_no_progress(state: str) -> None:
     assert progress_of(record("m1", state=state, **at_work(0, 1)), Pace()) is None
     assert progress_of(record("m1"), Pace()) is None
-    assert progress_of(record("m1", **{**at_work(0, 0, 0), "history_from": None}), Pace()) is None
+    assert progress_of(record("m1", provider="archive", **at_work(0, 1)), Pace()) is None
+
+
+def test_what_was_connected_a_moment_ago_begins() -> None:
+    shown = progress_of(record("m1", **{**at_work(0, 0, 0), "history_from": None}), Pace())
+    assert shown is not None
+    assert (shown.done, shown.total, shown.left) == (0, 0, "")
 
 
 def test_out_of_office_is_when_replies_go_out() -> None:

@@ -233,9 +233,9 @@ class ConnectingDesk:
         try:
             _refuse_anothers(place, record)
             _refuse_other_account(place, address, "application", known)
+            return Outcome(place.member, self._save(place, record, credential), "")
         except ConfigError as error:
             return Outcome(place.member, None, str(error))
-        return Outcome(place.member, self._save(place, record, credential), "")
 
     def _is_left_out(self, record: Connection | None) -> bool:
         """Whether somebody ended the organisation's access to this mailbox."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from threading import RLock
 
 from graph.app import App, Sleep
@@ -16,7 +17,8 @@ from graph.faults import Faults
 from graph.graph_api import Call, GraphApi
 from graph.journal import Quirks
 from graph.mailbox import Mailbox
-from graph.schema import graph_schema
+from graph.schema import GraphSchema, graph_schema
+from graph.serving import Served
 from graph.throttle import Throttle
 from graph.truth import Truth
 
@@ -25,7 +27,7 @@ class Simulator:
     """Graph and Entra with everything in them. Deterministic by `seed`; `clock` gives the time.
 
     `violations` collects what a client must never do (changed links, calls without immutable ids, loops); a test asserts
-    that it is empty.
+    that it is empty. `checked` holds every answer against Graph's schema, which costs more than the answer itself.
     """
 
     def __init__(
@@ -34,6 +36,8 @@ class Simulator:
         clock: Clock = time.time,
         quirks: Quirks | None = None,
         sleep: Sleep = asyncio.sleep,
+        *,
+        checked: bool = True,
     ) -> None:
         self.seed = seed
         self.clock = clock
@@ -45,10 +49,15 @@ class Simulator:
         self.cursors = Cursors(seed, self.quirks, self.violations)
         self.faults = Faults(seed)
         self.throttle = Throttle(clock)
+        schema = graph_schema() if checked else GraphSchema.blind()
         self.api = GraphApi(
-            self.directory, clock, graph_schema(), self.cursors, self.faults, self.throttle, self.violations
+            self.directory, clock, schema, self.cursors, self.faults, self.throttle, self.violations
         )
         self.app = App(self.api, self.entra, self.lock, seed, sleep)
+
+    def serve(self, folder: Path) -> Served:
+        """Runs both hosts over TLS on a free port, in a thread; certificates are written into the folder."""
+        return Served(self.app, folder)
 
     @property
     def calls(self) -> list[Call]:

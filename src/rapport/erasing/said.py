@@ -94,17 +94,13 @@ class Said:
         Repeated later, it says so again of what the broker still has: that begins new segments, and lets older ones go.
         """
         complete_topics(self._where)
+        named = ((CURSORS, self._is_named), (COVERAGE, self._is_named), (DEAD, self._is_dead))
         gone = [
-            (topic, message.key(), None)
-            for topic, is_its in (
-                (CURSORS, self._is_named),
-                (COVERAGE, self._is_named),
-                (DEAD, self._is_dead),
-            )
-            for message in self._read(topic)
-            if is_its(message)
+            (topic, key)
+            for topic, is_its in named
+            for key in dict.fromkeys(message.key() for message in self._read(topic) if is_its(message))
         ]
-        self._write([*dict.fromkeys(gone)])
+        self._write([(topic, key, None) for topic, key in gone])
 
     def _is_named(self, message: Message) -> bool:
         return (message.key() or b"").startswith(self._key + b"\0")

@@ -36,3 +36,6 @@ class Timer:
                 self._desk.look()
             except RapportError as error:
                 _log.warning("disconnects_not_looked_at", error=type(error).__name__)
+            except Exception:  # noqa: BLE001 - as the comment says
+                # Nobody would start the thread again, and others than this one disconnect may wait.
+                _log.exception("disconnect_failed")

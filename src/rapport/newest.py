@@ -26,7 +26,12 @@ class Newest:
     """What a compacted topic says now. Reads it when it is first asked, and stays with it. Safe from several threads."""
 
     def __init__(
-        self, endpoints: Endpoints, topic: Topic, group: str, wanted: Wanted = lambda _: True
+        self,
+        endpoints: Endpoints,
+        topic: Topic,
+        group: str,
+        wanted: Wanted = lambda _: True,
+        keep: Callable[[Any], Any] = lambda record: record,
     ) -> None:
         """Connects when it is first asked.
 
@@ -35,23 +40,26 @@ class Newest:
             topic: a compacted one.
             group: a name for the consumer; nothing is committed under it.
             wanted: which keys are kept, and decoded at all.
+            keep: what is kept of a record.
         """
         self._endpoints = endpoints
         self._topic = topic
         self._group = group
         self._wanted = wanted
+        self._keep = keep
         self._wire = wire(endpoints)
         self._lock = threading.Lock()
         self._consumer: Consumer | None = None
         self._reached: dict[int, int] = {}
         self._records: dict[bytes, Any] = {}
 
-    def of(self, tenant: str) -> list[Any]:
-        """The tenant's records by their keys, up to the present end of the topic. Raises UnavailableError."""
-        prefix = composite_key(tenant, "")
+    def of(self, tenant: str, *more: str) -> list[Any]:
+        """The records whose keys begin with these parts, in their order, up to the present end of the topic. Raises UnavailableError."""
+        prefix = composite_key(tenant, *more, "")
         with self._lock:
             self._catch_up()
-            return [record for key, record in sorted(self._records.items()) if key.startswith(prefix)]
+            found = sorted(key for key in self._records if key.startswith(prefix))
+            return [self._records[key] for key in found]
 
     def close(self) -> None:
         """Leaves Kafka; the next question comes back and goes on. Safe to repeat."""
@@ -115,7 +123,7 @@ class Newest:
             self._records.pop(key, None)
             return
         try:
-            self._records[key] = self._wire.decode(self._topic.schema, value)
+            self._records[key] = self._keep(self._wire.decode(self._topic.schema, value))
         except PoisonError:
             # Nobody but Rapport writes here. One broken record leaves its subject as it was before.
             _log.exception("record_skipped", topic=self._topic.name, offset=message.offset())

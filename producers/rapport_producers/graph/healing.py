@@ -1,15 +1,18 @@
 """Healing: days of which route says that something is missing are read again.
 
 What a sweep listed and nobody holds was lost between the provider and here, or could not be read. The days it lies in are published again,
-whole; what that brings counts from then on. What cannot be read even so stays missing, and is tried once a day.
+whole; what that brings counts from then on. What cannot be read even so stays missing, which the pages show. It is tried again after the
+next sweep, and then ever more seldom. What was tried is kept as a cursor, so that no restart begins anew:
+
+    healing     of each stream and day that was read again: how much was missing then, how often it was tried, and when last
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -19,12 +22,20 @@ from rapport_schemas.records import Coverage
 
 EVERY_S: Final = 3600.0
 AGAIN_AFTER: Final = timedelta(hours=20)
-"""Sweeps come once a day: after each there is one more try."""
+"""Sweeps come once a day: after the next there is one more try."""
 
+MOST_DAYS: Final = 1_000
+"""So many days are tended at a time, the newest first: what is kept of them has to fit a cursor."""
+
+_MOST_DOUBLINGS: Final = 4
 _CALENDARS: Final = "calendar:"
 """Calendars are read whole each day; there is nothing to heal in between."""
 
+_CURSOR: Final = "healing"
 _log = structlog.get_logger(__name__)
+
+Day = tuple[str, date]
+"""A stream and a UTC day."""
 
 
 class Refetching(Protocol):
@@ -53,20 +64,30 @@ class Gap:
         """The first instant after it."""
         return _midnight_ms(self.last + timedelta(days=1))
 
+    def holds(self, day: Day) -> bool:
+        """Whether a day is one of its own."""
+        return day[0] == self.stream and self.first <= day[1] <= self.last
 
-def missing_days(coverage: Iterable[Coverage]) -> list[tuple[str, date]]:
-    """(stream, day) of what is missing of mail, the newest day first. What has no time stands in no day and is left out."""
-    found = [
-        (one["stream"], date.fromisoformat(day["day"]))
+
+def only_missing(coverage: Coverage) -> Coverage:
+    """A record with those of its days only of which something is missing: what of it is worth keeping in memory."""
+    return {**coverage, "days": [day for day in coverage["days"] if day["present"] < day["listed"]]}
+
+
+def missing_days(coverage: Iterable[Coverage]) -> dict[Day, int]:
+    """How much is missing of mail, the newest days first. What has no time stands in no day and is left out."""
+    found = {
+        (one["stream"], date.fromisoformat(day["day"])): day["listed"] - day["present"]
         for one in coverage
         if not one["stream"].startswith(_CALENDARS)
         for day in one["days"]
         if day["present"] < day["listed"] and day["day"]
-    ]
-    return sorted(found, key=lambda one: (one[1], one[0]), reverse=True)
+    }
+    newest = sorted(found, key=lambda one: (one[1], one[0]), reverse=True)
+    return {day: found[day] for day in newest[:MOST_DAYS]}
 
 
-def gaps_of(days: Iterable[tuple[str, date]]) -> list[Gap]:
+def gaps_of(days: Iterable[Day]) -> list[Gap]:
     """Neighbouring days of a stream as one, the newest first."""
     found: list[Gap] = []
     for stream, day in sorted(days):
@@ -76,6 +97,19 @@ def gaps_of(days: Iterable[tuple[str, date]]) -> list[Gap]:
         else:
             found.append(Gap(stream, day, day))
     return sorted(found, key=lambda gap: (gap.last, gap.stream), reverse=True)
+
+
+class Tried(NamedTuple):
+    """What was done for a day: how much was missing before, how often it was tried, when last (ms)."""
+
+    missing: int
+    times: int
+    at: int
+
+    def is_due(self, missing: int, now_ms: int) -> bool:
+        """Whether to try again: there is more missing than before, or enough time has passed."""
+        wait = AGAIN_AFTER * 2 ** min(self.times - 1, _MOST_DOUBLINGS)
+        return missing > self.missing or not 0 <= now_ms - self.at < wait / timedelta(milliseconds=1)
 
 
 class Healing:
@@ -88,8 +122,6 @@ class Healing:
         clock: tells the time.
     """
 
-    every_s = EVERY_S
-
     def __init__(
         self,
         coverage: Callable[[], Awaitable[Sequence[Coverage]]],
@@ -98,7 +130,6 @@ class Healing:
         clock: Clock,
     ) -> None:
         self._coverage, self._mail, self._log, self._clock = coverage, mail, log, clock
-        self._tried: dict[tuple[str, date], datetime] = {}
 
     async def run(self) -> None:
         """Reads again what is missing and was not tried lately. Raises what reading raises; the rest is for the next time.
@@ -107,19 +138,29 @@ class Healing:
         """
         if self._log.record["first_ended"] is None:
             return
-        now = self._clock.now()
-        self._tried = {one: at for one, at in self._tried.items() if now - at < AGAIN_AFTER}
-        due = [one for one in missing_days(await self._coverage()) if one not in self._tried]
+        missing, now_ms = missing_days(await self._coverage()), to_ms(self._clock.now())
+        tried = {day: known for day, known in self._tried().items() if day in missing}
+        due = [day for day, count in missing.items() if day not in tried or tried[day].is_due(count, now_ms)]
         for gap in gaps_of(due):
             await self._mail.refetch(gap.stream, gap.since_ms, gap.until_ms)
-            self._tried |= {
-                one: now for one in due if one[0] == gap.stream and gap.first <= one[1] <= gap.last
-            }
+            for day in due:
+                if gap.holds(day):
+                    times = tried[day].times + 1 if day in tried else 1
+                    tried[day] = Tried(missing[day], times, now_ms)
+            await self._log.save(_CURSOR, _saved(tried))
             _log.info(
                 "days_read_again",
                 connection=self._log.owner.connection,
                 days=(gap.last - gap.first).days + 1,
             )
+
+    def _tried(self) -> dict[Day, Tried]:
+        saved = self._log.position(_CURSOR) or {"days": []}
+        return {(stream, date.fromisoformat(day)): Tried(*numbers) for stream, day, *numbers in saved["days"]}
+
+
+def _saved(tried: Mapping[Day, Tried]) -> dict[str, object]:
+    return {"days": [[stream, day.isoformat(), *known] for (stream, day), known in tried.items()]}
 
 
 def _midnight_ms(day: date) -> int:

@@ -54,8 +54,6 @@ def _ms(value: Any) -> int | None:
 class AutomaticReplies:
     """Keeps the connection's record level with them."""
 
-    every_s = EVERY_S
-
     def __init__(self, client: GraphClient, mailbox: Mailbox, log: ConnectionLog) -> None:
         self._client, self._mailbox, self._log = client, mailbox, log
 

@@ -9,7 +9,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, closing
 from datetime import datetime
 
@@ -27,6 +27,7 @@ from rapport.history import history_begin
 from rapport.kafka import consumer, producer, wire
 from rapport.local.ready import announce
 from rapport.logs import configure
+from rapport.newest import Newest
 from rapport.settings import Endpoints, Settings, endpoints, load_settings
 from rapport.store import open_store
 from rapport.store.store import Store
@@ -34,18 +35,21 @@ from rapport_core.clock import SystemClock, from_ms, to_ms
 from rapport_core.errors import RapportError
 from rapport_processors.directory_settings import parse_settings, parse_tenant
 from rapport_producers.connection_log import ConnectionLog, Desk, open_log
+from rapport_producers.graph import healing, out_of_office
 from rapport_producers.graph.calendar_sync import CalendarSync
 from rapport_producers.graph.client import GraphClient, Mailbox, graph_http
+from rapport_producers.graph.healing import Healing
 from rapport_producers.graph.limits import Limits
 from rapport_producers.graph.mail_sync import MailSync
-from rapport_producers.graph.runner import GraphRunner, Stream
+from rapport_producers.graph.out_of_office import AutomaticReplies
+from rapport_producers.graph.runner import Extra, GraphRunner, Reading
 from rapport_producers.graph.subscriptions import Subscriptions
 from rapport_producers.ledger import Ledger
 from rapport_producers.outlet import Outlet
 from rapport_producers.owners import Owners, Runner
 from rapport_producers.records import Owner
-from rapport_schemas.records import Connection
-from rapport_schemas.topics import CONNECTORS_GROUP, WAKEUPS
+from rapport_schemas.records import Connection, Coverage
+from rapport_schemas.topics import CONNECTORS_GROUP, COVERAGE, WAKEUPS
 
 NAME = "connector"
 _UNUSED_GROUP = "rapport-connector-reader"
@@ -72,6 +76,7 @@ async def _serve(settings: Settings, where: Endpoints) -> None:
         outlet.start()
         stack.push_async_callback(outlet.close)
         connector = Connector(settings, where, store, outlet, http)
+        stack.callback(connector.coverage.close)
         stack.push_async_callback(connector.owners.close)
         wakeups = WakeupThread(
             lambda: consumer(where, CONNECTORS_GROUP, **CONSUMER_SETTINGS),
@@ -106,7 +111,12 @@ def _into(ended: asyncio.Future[None]) -> Callable[[BaseException], None]:
 
 
 class Connector:
-    """The parts that all connections of a process share, and how one connection's runner is made of them."""
+    """The parts that all connections of a process share, and how one connection's runner is made of them.
+
+    Attributes:
+        owners: who runs what.
+        coverage: what is missing of every connection.
+    """
 
     def __init__(
         self, settings: Settings, where: Endpoints, store: Store, outlet: Outlet, http: httpx2.AsyncClient
@@ -121,6 +131,7 @@ class Connector:
         self._subscriptions = Subscriptions(
             self._graph, store.subscriptions, settings.public_url, self._clock
         )
+        self.coverage = Newest(where, COVERAGE, "rapport-healing-reader", keep=healing.only_missing)
         self.owners = Owners(self._ledgers, self._runner, partitions=WAKEUPS.partitions)
 
     def _runner(self, owner: Owner, ledger: Ledger, is_ours: Callable[[], bool]) -> Runner | None:
@@ -145,7 +156,7 @@ class Connector:
         return GraphRunner(
             opened,
             newest,
-            self._streams,
+            self._reading,
             (lambda log: _BoundPush(self._subscriptions, self._mailbox(log))) if self._has_push else None,
             clock=self._clock,
         )
@@ -160,13 +171,24 @@ class Connector:
     def _mailbox(self, log: ConnectionLog) -> _OwnedMailbox:
         return _OwnedMailbox(log, self._tokens)
 
-    def _streams(self, log: ConnectionLog) -> list[Stream]:
+    def _reading(self, log: ConnectionLog) -> Reading:
         mailbox = self._mailbox(log)
         history = from_ms(log.record["history_from"] or 0)
-        return [
-            MailSync(self._graph, mailbox, log, history, self._clock),
-            CalendarSync(self._graph, mailbox, log, history, self._clock),
-        ]
+        mail = MailSync(self._graph, mailbox, log, history, self._clock)
+        calendars = CalendarSync(self._graph, mailbox, log, history, self._clock)
+
+        async def missing() -> Sequence[Coverage]:
+            return await asyncio.to_thread(self.coverage.of, log.owner.tenant, log.owner.connection)
+
+        healer = Healing(missing, mail, log, self._clock)
+        replies = AutomaticReplies(self._graph, mailbox, log)
+        return Reading(
+            [mail, calendars],
+            [
+                Extra("healing", healer.run, healing.EVERY_S),
+                Extra("out_of_office", replies.run, out_of_office.EVERY_S),
+            ],
+        )
 
 
 class _OwnedMailbox:

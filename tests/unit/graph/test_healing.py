@@ -14,7 +14,7 @@ from memory_connection_log import MemoryLog
 from rapport_core.clock import to_ms
 from rapport_core.errors import RapportError
 from rapport_producers.graph.errors import Transient
-from rapport_producers.graph.healing import Gap, Healing, gaps_of, missing_days
+from rapport_producers.graph.healing import Gap, Healing, gaps_of, missing_days, only_missing
 from rapport_schemas.records import Coverage
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -44,6 +44,7 @@ class Lab:
     clock: Clock = field(default_factory=Clock)
     read: list[Gap] = field(default_factory=list)
     fails: RapportError | None = None
+    log: MemoryLog = field(default_factory=MemoryLog)
 
     async def refetch(self, stream: str, since_ms: int, until_ms: int, /) -> None:
         if self.fails is not None:
@@ -57,7 +58,7 @@ class Lab:
 
     def healing(self, *, first_ended: int | None = 1) -> Healing:
         async def work() -> Healing:
-            log = await MemoryLog().open()
+            log = await self.log.open()
             await log.announce(first_ended=first_ended)
             return Healing(self.coverage, self, log, self.clock)
 
@@ -88,7 +89,7 @@ def test_a_gap_is_whole_days() -> None:
 
 def test_what_is_whole_has_no_time_or_is_a_calendar_is_left_alone() -> None:
     said = [coverage("inbox", {name(2): (3, 3), "": (2, 0)}), coverage("calendar:a", {name(2): (3, 0)})]
-    assert missing_days(said) == []
+    assert missing_days(said) == {}
 
 
 def test_nothing_is_read_again_before_the_first_sync_is_over() -> None:
@@ -98,19 +99,60 @@ def test_nothing_is_read_again_before_the_first_sync_is_over() -> None:
     assert lab.read == []
 
 
-def test_what_cannot_be_healed_is_tried_once_a_day() -> None:
-    """And what is missing besides at once."""
+def test_what_cannot_be_healed_is_tried_ever_more_seldom() -> None:
+    """A day later, two days after that, and so on; what is missing besides at once."""
     lab = Lab([coverage("inbox", {name(2): (3, 1)})])
     healing = lab.healing()
-    for _ in range(3):
+    tries = []
+    for hour in range(100 * 24):
+        before = len(lab.read)
         asyncio.run(healing.run())
-    assert lab.read == [Gap("inbox", day(2), day(2))]
+        tries += [hour // 24] * (len(lab.read) - before)
+        lab.clock.at += timedelta(hours=1)
+    assert tries == [0, 0, 2, 5, 12, 25, 39, 52, 65, 79, 92]
+    lab.read.clear()
     lab.said = [coverage("inbox", {name(2): (3, 1), name(3): (1, 0)})]
     asyncio.run(healing.run())
-    assert lab.read[1:] == [Gap("inbox", day(3), day(3))]
-    lab.clock.at += timedelta(days=1)
-    asyncio.run(healing.run())
-    assert lab.read[2:] == [Gap("inbox", day(2), day(3))]
+    assert lab.read == [Gap("inbox", day(3), day(3))]
+
+
+def test_no_restart_tries_at_once_what_was_just_tried() -> None:
+    lab = Lab([coverage("inbox", {name(2): (3, 1)})])
+    for _ in range(5):
+        asyncio.run(lab.healing().run())
+    assert lab.read == [Gap("inbox", day(2), day(2))]
+
+
+def test_more_that_is_missing_in_a_day_is_read_at_once_and_less_is_not() -> None:
+    lab = Lab([coverage("inbox", {name(2): (5, 1)})])
+    for present in (1, 3, 4):
+        lab.said = [coverage("inbox", {name(2): (5, present)})]
+        asyncio.run(lab.healing().run())
+    assert len(lab.read) == 1
+    lab.said = [coverage("inbox", {name(2): (9, 1)})]
+    asyncio.run(lab.healing().run())
+    assert len(lab.read) == 2
+
+
+def test_a_day_that_was_healed_and_misses_something_anew_is_a_new_day() -> None:
+    lab = Lab([])
+    for present in (1, 5, 4):
+        lab.said = [coverage("inbox", {name(2): (5, present), name(3 + present): (1, 0)})]
+        asyncio.run(lab.healing().run())
+    assert lab.read.count(Gap("inbox", day(2), day(2))) == 2
+
+
+def test_however_much_is_missing_the_newest_of_it_is_tended_first() -> None:
+    days = {(day(24) - timedelta(days=back)).isoformat(): (1, 0) for back in range(3_000)}
+    lab = Lab([coverage("inbox", days)])
+    asyncio.run(lab.healing().run())
+    assert lab.read == [Gap("inbox", day(24) - timedelta(days=999), day(24))]
+
+
+def test_only_what_is_missing_is_kept() -> None:
+    said = coverage("inbox", {name(2): (3, 3), name(3): (3, 1), "": (1, 0)})
+    assert [one["day"] for one in only_missing(said)["days"]] == [name(3), ""]
+    assert missing_days([only_missing(said)]) == missing_days([said]) == {("inbox", day(3)): 2}
 
 
 def test_what_failed_is_tried_again() -> None:

@@ -217,7 +217,7 @@ async def test_holds_that_end_at_different_times_end_at_those() -> None:
     place = Place.of()
     for name, seconds in (("c", 30.0), ("a", 10.0), ("b", 20.0)):
         place.limits.hold(name, seconds)
-    await asyncio.gather(*(place.ask(name) for name in "abc"))
+    await asyncio.gather(*(place.ask(name) for name in "cab"))
 
     assert place.began == [(10, "a"), (20, "b"), (30, "c")]
 

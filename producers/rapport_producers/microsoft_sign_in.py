@@ -29,7 +29,6 @@ FEATURE_SCOPES: Final[Mapping[str, str]] = {"out_of_office": "MailboxSettings.Re
 """Optional features, each asked for in a sign-in of its own, so that it can be declined."""
 APPLICATION_SCOPE: Final = "https://graph.microsoft.com/.default"
 
-_ANY_TENANT: Final = "organizations"
 _PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
 _CAPABILITIES: Final = ["CP1"]
 """Says that claims challenges are understood; then tokens live for a day and end at once when somebody ends them."""
@@ -235,15 +234,17 @@ class MicrosoftSignIn:
         redirect_uri: str = "",
         state: str = "",
         *,
-        microsoft_tenant: str = _ANY_TENANT,
+        microsoft_tenant: str = "",
         application: bool = False,
         features: Iterable[str] = (),
     ) -> str:
         """What an administrator opens to consent for the whole tenant.
 
-        Without `redirect_uri` Microsoft asks for what the registration lists and returns to its first address.
+        Without `redirect_uri` Microsoft asks for what the registration lists and returns to its first address; without
+        `microsoft_tenant` it is whoever may sign in here.
         """
-        place = f"https://{urlsplit(self._authority).netloc}/{microsoft_tenant}"
+        host = f"https://{urlsplit(self._authority).netloc}"
+        place = f"{host}/{microsoft_tenant}" if microsoft_tenant else self._authority
         if not redirect_uri:
             return f"{place}/adminconsent?{urlencode({'client_id': self._client_id})}"
         wanted = (
@@ -331,7 +332,7 @@ class MicrosoftSignIn:
 
     def _link_for(self, account: Mapping[str, Any] | None) -> str:
         _, _, tenant = str((account or {}).get("home_account_id") or "").partition(".")
-        return self.admin_consent_url(microsoft_tenant=tenant or _ANY_TENANT)
+        return self.admin_consent_url(microsoft_tenant=tenant)
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,12 @@ CAUSES: Final[Mapping[int, Cause]] = {
         "redirect",
         "the app registration does not know the address Microsoft should return to; add it as docs/connect/microsoft.md says",
     ),
+    50194: Cause(
+        "operator",
+        "one_organisation",
+        "the app registration is of one organisation only; set RAPPORT_MICROSOFT_AUTHORITY to "
+        "https://login.microsoftonline.com/ and that organisation's tenant id",
+    ),
     54005: _RESTART,
     50196: Cause(
         "operator",

@@ -239,7 +239,7 @@ def calendar_summary(name: str, outcome: calendars.Outcome) -> str:
     if besides:
         lines.append(f"  {', '.join(besides)}")
     if outcome.published and not outcome.named:
-        lines.append("  no event names anybody: this export leaves attendees out; see docs/connect.md")
+        lines.append("  no event names anybody: it lacks attendees; see docs/connect/archives.md")
     if outcome.silence is not None:
         lines.extend(f"  {line}" for line in _NOTHING_GONE[outcome.silence])
     return "\n".join(lines)

@@ -9,6 +9,8 @@ import typer
 
 from rapport import logs
 from rapport.cli import (
+    connecting,
+    connections,
     dead_letters,
     demo,
     directory,
@@ -37,7 +39,17 @@ app.add_typer(settings_command.app, name="settings")
 app.add_typer(people.app, name="user")
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(ingest.app, name="ingest")
-for flat in (services.app, status.app, matching.app, disconnecting.app, results.app, demo.app):
+app.add_typer(connecting.connect, name="connect")
+for flat in (
+    services.app,
+    status.app,
+    matching.app,
+    connections.app,
+    connecting.app,
+    disconnecting.app,
+    results.app,
+    demo.app,
+):
     app.registered_commands.extend(flat.registered_commands)
     app.registered_groups.extend(flat.registered_groups)
 

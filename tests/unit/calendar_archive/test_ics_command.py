@@ -60,7 +60,7 @@ def test_the_line_at_the_end_says_what_was_done_and_fits_a_terminal() -> None:
 
 def test_the_line_warns_of_an_export_without_people() -> None:
     """Nothing in it can match; where nothing was published there is nothing to warn of."""
-    warning = "  no event names anybody: this export leaves attendees out; see docs/connect.md"
+    warning = "  no event names anybody: it lacks attendees; see docs/connect/archives.md"
     said = calendar_summary("c.ics", Outcome(read=3, published=2, compared=True))
     assert said.splitlines()[1:] == [warning]
     assert fits(said)

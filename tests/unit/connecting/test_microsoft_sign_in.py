@@ -238,6 +238,13 @@ def test_the_link_for_a_whole_tenant_asks_for_the_applications_permissions(
     assert parse_qs(urlsplit(link).query)["scope"] == ["https://graph.microsoft.com/.default"]
 
 
+def test_an_installation_of_one_organisation_sends_its_administrator_to_that(anna: Mailbox) -> None:
+    """Its registration is unknown to any other."""
+    sign_in = MicrosoftSignIn(CLIENT_ID, None, f"{HOST}/{anna.tenant}")
+    assert urlsplit(sign_in.admin_consent_url(REDIRECT, "s")).path == f"/{anna.tenant}/v2.0/adminconsent"
+    assert sign_in.admin_consent_url().startswith(f"{HOST}/{anna.tenant}/adminconsent?")
+
+
 class BrokenHttp:
     """A network that gives one answer, or none."""
 

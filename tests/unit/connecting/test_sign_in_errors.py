@@ -44,6 +44,7 @@ NUMBERS: list[tuple[int, Kind, str]] = [
     (7000218, "operator", "wants a client secret"),
     (700025, "operator", "public client"),
     (50011, "operator", "does not know the address"),
+    (50194, "operator", "of one organisation only"),
     (54005, "needs_auth", "start it again"),
     (50196, "operator", "repeated too often"),
     (90033, "unavailable", "busy"),

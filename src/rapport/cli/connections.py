@@ -1,0 +1,113 @@
+"""`rapport connections`: how each mailbox stands, how far it was read, what a person must do."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from rapport import logs
+from rapport.cli.tables import console, giving_way
+from rapport.connecting.registry import LogRegistry
+from rapport.settings import endpoints, load_settings
+from rapport_core.clock import from_ms
+from rapport_schemas.records import Connection
+
+app = typer.Typer()
+_SHOWN = {"mailbox_unavailable": "unavailable"}
+_RESTING = ("needs_auth", "needs_admin", "paused", "disconnected")
+
+
+@app.command()
+def connections(
+    *,
+    tenant: Annotated[str, typer.Option(help="Id of the tenant.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Lists the mailboxes and calendars of a tenant: how each stands, how far it was read, what a person must do."""
+    logs.configure("error")
+    found = LogRegistry(endpoints(load_settings())).connections(tenant)
+    if as_json:
+        typer.echo(json.dumps([as_document(one) for one in found], ensure_ascii=False))
+    elif found:
+        print_connections(console(), found)
+    else:
+        typer.echo(
+            f"No connections yet: `rapport connect microsoft --tenant {tenant} --member M` makes one, "
+            "and so does `rapport ingest`."
+        )
+
+
+def as_document(one: Connection) -> dict[str, Any]:
+    """A connection for programs. Times are ISO 8601 in UTC, or null."""
+    away = one["out_of_office"]
+    return {
+        "id": one["connection"],
+        "member": one["member"],
+        "provider": one["provider"],
+        "access": one["access"],
+        "state": one["state"],
+        "reason": one["reason"],
+        "scopes": one["scopes"],
+        "last_sync": _iso(one["last_sync"]),
+        "history_from": _iso(one["history_from"]),
+        "oldest": _iso(one["oldest"]),
+        "first_sync": {
+            "done": one["first_done"],
+            "total": one["first_total"],
+            "ended": _iso(one["first_ended"]),
+        },
+        "backlog": one["backlog"],
+        "last_sweep": _iso(one["last_sweep"]),
+        "push": one["push"],
+        "out_of_office": None
+        if away is None
+        else {**away, "since": _iso(away["since"]), "until": _iso(away["until"])},
+    }
+
+
+def print_connections(out: Console, found: list[Connection]) -> None:
+    """A table of at most 80 columns; below it, what is under way or waits for a person."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("connection")
+    table.add_column("member")
+    for heading in ("state", "last sync (UTC)", "back to"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("waiting", justify="right", no_wrap=True)
+    for one in found:
+        table.add_row(
+            giving_way(one["connection"]),
+            giving_way(one["member"]),
+            _SHOWN.get(one["state"], one["state"]),
+            _minute(one["last_sync"]) or "never",
+            _minute(one["oldest"])[:10],
+            f"{one['backlog']:,}",
+        )
+    out.print(table)
+    for one in found:
+        for note in notes(one):
+            out.print(Padding(Text(f"{one['connection']}: {note}"), (0, 0, 0, 2)))
+
+
+def notes(one: Connection) -> list[str]:
+    """What is to be said of a connection besides its row."""
+    found = [one["reason"]] if one["reason"] else []
+    is_reading = one["history_from"] is not None and one["first_ended"] is None
+    if is_reading and one["state"] not in _RESTING:
+        done, total = one["first_done"], max(one["first_total"], one["first_done"])
+        share = f" of {total:,} ({100 * done // total} %)" if one["first_total"] else ""
+        found.append(f"first sync, {done:,}{share} read")
+    return found
+
+
+def _iso(ms: int | None) -> str | None:
+    return None if ms is None else from_ms(ms).isoformat(timespec="seconds")
+
+
+def _minute(ms: int | None) -> str:
+    return "" if ms is None else f"{from_ms(ms):%Y-%m-%d %H:%M}"

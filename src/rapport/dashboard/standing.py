@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
@@ -34,10 +34,11 @@ class State:
     """A connection's state.
 
     Attributes:
-        words: as the contract has them; empty where the button says it all.
+        words: as the contract has them.
         hint: why it is so and what a person does about it, in a sentence; may be empty.
         may_revoke: there is a consent to take back.
         may_start: signing in helps.
+        button_says_it: the button that starts it stands for the words.
     """
 
     words: str
@@ -45,13 +46,18 @@ class State:
     hint: str = ""
     may_revoke: bool = False
     may_start: bool = False
+    button_says_it: bool = False
 
 
-_UNCONNECTED: Final = State("Not authenticated", "off", may_start=True)
+_UNCONNECTED: Final = State("Not authenticated", "off", may_start=True, button_says_it=True)
 _STATES: Final = {
     "connected": State("Authenticated", "good", may_revoke=True),
     "needs_auth": State(
-        "Not authenticated", "alarm", "Sign in again; what was read is kept.", may_start=True
+        "Not authenticated",
+        "alarm",
+        "Sign in again; what was read is kept.",
+        may_start=True,
+        button_says_it=True,
     ),
     "needs_admin": State(
         "An administrator must act",
@@ -86,15 +92,20 @@ def state_of(record: Connection | None) -> State:
     known = _STATES.get(record["state"], State(record["state"], "off"))
     if record["provider"] == "archive" and record["state"] == "connected":
         known = _ARCHIVE
-    signs_in = record["provider"] == MICROSOFT
-    return State(
-        words=known.words,
-        tone=known.tone,
-        hint=record["reason"] or known.hint,
-        # Where an administrator allowed it for all there is no consent of the member's own.
-        may_revoke=known.may_revoke and signs_in and record["access"] != "application",
-        may_start=known.may_start and signs_in and record["access"] != "application",
+    # Where an administrator allowed it for all there is no consent of the member's own.
+    signs_in = record["provider"] == MICROSOFT and record["access"] != "application"
+    return replace(
+        known,
+        hint=_sentence(record["reason"]) or known.hint,
+        may_revoke=known.may_revoke and signs_in,
+        may_start=known.may_start and signs_in,
     )
+
+
+def _sentence(reason: str) -> str:
+    """A record's reason as a sentence of its own; where it ends with a link, the link ends it."""
+    end = "" if not reason or reason.endswith(".") or "https://" in reason.rpartition(" ")[2] else "."
+    return f"{reason[:1].upper()}{reason[1:]}{end}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,7 +245,7 @@ def test_progress_of_the_first_sync_is_shown(visit: Visit, room: FakeConnections
     assert "about 37 minutes left" in told(client)
     page = told(client, "/connections/of/microsoft-m1")
     assert "about 37 minutes left" in page
-    assert "of <time" in page  # how far back it will read
+    assert "on the way to <time" in page  # how far back it will read
 
 
 def test_green_only_when_a_young_comparison_misses_nothing(visit: Visit, room: FakeConnections) -> None:
@@ -458,6 +458,15 @@ def test_what_keeps_a_sign_in_from_beginning_is_told_and_can_be_tried_again(
     assert answer.status_code == 503
     assert "Try again in a minute." in answer.text
     assert 'href="/connections/microsoft?member=m2"' in answer.text
+
+
+def test_what_an_administrator_must_do_is_said_beside_the_button(visit: Visit, room: FakeConnections) -> None:
+    """Where the member alone can help the button says it all."""
+    room.records = [record("m1", state="needs_admin"), record("m2", state="needs_auth")]
+    page = told(visit("admin"))
+    assert page.count("An administrator must act") == 1
+    assert page.count("Click to start authentication</a>") == 3
+    assert "Not authenticated" not in page
 
 
 def test_what_an_administrator_must_do_is_a_link(visit: Visit, room: FakeConnections) -> None:

@@ -5,6 +5,7 @@ from graph.clock import ManualClock
 from graph.journal import Quirks
 from graph.letters import Letter
 from graph.mailbox import Mailbox
+from graph.push import PushQuirks
 from graph.simulator import Simulator
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Mailbox",
     "ManualClock",
     "Meeting",
+    "PushQuirks",
     "Quirks",
     "Recurrence",
     "Simulator",

@@ -6,18 +6,21 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from threading import RLock
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from graph.clock import Clock
 from graph.identifiers import identifier
 from graph.journal import Entry, Journal, Kind
+from graph.locking import exclusive
 from graph.wire import Refusal
 
 EVERY: Final = "*"
 """Among the fields of a journal's entry: all occurrences changed, not only those of the dates that stand there."""
 _FAR: Final = 3_660
 """Days that a series without an end is followed."""
+_WEEKS: Final = ("first", "second", "third", "fourth", "last")
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -70,7 +73,7 @@ class Meeting:
 class Recurrence:
     """When a series happens: every `interval` days, weeks or months; it ends after `count`, on `until`, or never."""
 
-    kind: Literal["daily", "weekly", "absoluteMonthly"] = "weekly"
+    kind: Literal["daily", "weekly", "absoluteMonthly", "relativeMonthly"] = "weekly"
     interval: int = 1
     weekdays: tuple[int, ...] = ()
     """0 is Monday; of a weekly one, its own day when empty."""
@@ -97,7 +100,11 @@ class Recurrence:
             ).days // 7
             return weeks % self.interval == 0 and day.weekday() in (self.weekdays or (first.weekday(),))
         months = (day.year - first.year) * 12 + day.month - first.month
-        return day.day == first.day and months % self.interval == 0
+        if months % self.interval:
+            return False
+        if self.kind == "relativeMonthly":
+            return day.weekday() == first.weekday() and _week(day) == _week(first)
+        return day.day == first.day
 
     def json(self, first: date, zone: str) -> dict[str, object]:
         """As Graph writes it."""
@@ -106,6 +113,8 @@ class Recurrence:
             pattern["daysOfWeek"] = [_WEEKDAYS[day] for day in self.weekdays or (first.weekday(),)]
         if self.kind == "absoluteMonthly":
             pattern["dayOfMonth"] = first.day
+        if self.kind == "relativeMonthly":
+            pattern |= {"index": _WEEKS[_week(first)], "daysOfWeek": [_WEEKDAYS[first.weekday()]]}
         limit: dict[str, object] = {
             "type": "noEnd",
             "startDate": first.isoformat(),
@@ -200,10 +209,12 @@ class Calendar:
         return sorted(found, key=lambda one: (one.meeting.begins(), one.key))
 
 
+@exclusive
 class Agenda:
     """The calendars of one mailbox and what can be done with them. Events are named by their immutable ids."""
 
-    def __init__(self, address: str, rng: random.Random, clock: Clock) -> None:
+    def __init__(self, address: str, rng: random.Random, clock: Clock, lock: RLock) -> None:
+        self.lock = lock
         self.address = address
         self.rng = rng
         self.clock = clock
@@ -316,6 +327,11 @@ def new_uid(rng: random.Random) -> str:
 def dated_uid(uid: str, day: date) -> str:
     """The same with the day of an occurrence in it."""
     return f"{uid[:32]}{day.year:04X}{day.month:02X}{day.day:02X}{uid[40:]}"
+
+
+def _week(day: date) -> int:
+    """The how manieth of its weekday it is in its month, from 0."""
+    return (day.day - 1) // 7
 
 
 def _seconds(local: datetime, zone: str) -> float:

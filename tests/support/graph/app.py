@@ -56,20 +56,30 @@ class App:
         with self._lock:
             mailbox = self._api.whose(ask)
         if mailbox is None:
-            return self._handled(ask, part=part)
+            return await self._handled(ask, part=part)
         self._api.throttle.enter(mailbox.id)
         try:
             await asyncio.sleep(self.latency)
-            answer = self._handled(ask, part=part)
-            if answer.delay:
-                await self._sleep(answer.delay)
-            return answer
+            return await self._handled(ask, part=part)
         finally:
             self._api.throttle.leave(mailbox.id)
 
-    def _handled(self, ask: Ask, *, part: bool) -> Answer:
+    async def _handled(self, ask: Ask, *, part: bool) -> Answer:
         with self._lock:
-            return self._api.handle(ask, part=part)
+            answer = self._api.handle(ask, part=part)
+        if answer.settle:
+            answer = await self._settled(ask, answer.settle, part=part)
+        if answer.delay:
+            await self._sleep(answer.delay)
+        return answer
+
+    async def _settled(self, ask: Ask, settle: Callable[[], Awaitable[Answer]], *, part: bool) -> Answer:
+        try:
+            answer = await settle()
+        except Refusal as refusal:
+            answer = self._api.refused(refusal)
+        with self._lock:
+            return self._api.note(ask, answer, part=part)
 
     async def _batch(self, ask: Ask) -> Answer:
         try:

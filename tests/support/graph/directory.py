@@ -107,4 +107,6 @@ class Directory:
 
     def revoke(self, mailbox: Mailbox) -> None:
         """Every access token for the mailbox is refused from now on."""
-        self._tokens = {token: grant for token, grant in self._tokens.items() if grant.mailbox is not mailbox}
+        self._tokens = {
+            token: grant for token, grant in list(self._tokens.items()) if grant.mailbox is not mailbox
+        }

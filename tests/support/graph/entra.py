@@ -180,7 +180,7 @@ class Entra:
         self._revoked[mailbox.id] = (self.clock(), number)
         self._refresh = {
             token: replace(session, issued=-1.0) if session.mailbox is mailbox else session
-            for token, session in self._refresh.items()
+            for token, session in list(self._refresh.items())
         }
         self.directory.revoke(mailbox)
 

@@ -19,6 +19,7 @@ from graph.paging import paged
 from graph.query import names, only, page_size
 from graph.routes import Apis, route, segments
 from graph.schema import GraphSchema
+from graph.subscriptions import Subscriptions
 from graph.throttle import Throttle
 from graph.wire import Answer, Ask, Json, Refusal
 
@@ -51,6 +52,7 @@ class GraphApi:
     cursors: Cursors
     faults: Faults
     throttle: Throttle
+    subscriptions: Subscriptions
     violations: list[str]
     calls: list[Call] = field(default_factory=list)
     _challenged: dict[str, int] = field(default_factory=dict)
@@ -72,7 +74,7 @@ class GraphApi:
             answer = self._answer(ask, mailbox, part=part)
         except Refusal as refusal:
             answer = self.refused(refusal)
-        return self._logged(ask, mailbox, answer, part=part)
+        return answer if answer.settle else self._logged(ask, mailbox, answer, part=part)
 
     def refused(self, refusal: Refusal) -> Answer:
         """An error body as Graph writes it."""
@@ -110,6 +112,8 @@ class GraphApi:
         parts = segments(ask.path)
         if parts == ["users"]:
             return self._users(ask, grant)
+        if parts[:1] == ["subscriptions"]:
+            return self.subscriptions.answer(ask, grant, parts[1:])
         mailbox, root, rest = self._target(ask, grant, parts)
         if mailbox is None:
             raise Refusal(

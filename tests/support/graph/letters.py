@@ -42,6 +42,8 @@ class Letter:
     sent: float | None = None
     headers: tuple[tuple[str, str], ...] = ()
     """More transport headers, as they came in."""
+    transport: tuple[tuple[str, str], ...] = ()
+    """All transport headers, where they are not those that follow from the rest."""
     reply_to: tuple[str, ...] = ()
     on_behalf_by: str = ""
     """Who really sent it, where that is not `sender`."""
@@ -105,6 +107,8 @@ class Item:
 
     def _headers(self) -> list[Json]:
         letter = self.letter
+        if letter.transport:
+            return [{"name": name, "value": value} for name, value in letter.transport]
         pairs = [
             ("Received", f"from mail.example by mail.protection.outlook.com; {formatdate(self.received)}"),
             ("From", letter.sender),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from threading import RLock
 from typing import Final, Protocol
 
 from graph.agenda import Agenda
@@ -12,6 +13,7 @@ from graph.clock import Clock, instant
 from graph.identifiers import guid, identifier
 from graph.journal import Entry, Journal, Kind, Quirks
 from graph.letters import Item, Letter
+from graph.locking import exclusive
 from graph.wire import Json, Refusal
 
 STANDARD: Final = {
@@ -65,13 +67,23 @@ class Folder:
     """Grows whenever a listing of it would change."""
 
 
+@exclusive
 class Mailbox(Agenda):
     """The control handle of one mailbox. Ids that it takes and gives are immutable ones; folders are ids or well-known names."""
 
-    def __init__(self, address: str, name: str, tenant: str, seed: int, clock: Clock, quirks: Quirks) -> None:
+    def __init__(
+        self,
+        address: str,
+        name: str,
+        tenant: str,
+        seed: int,
+        clock: Clock,
+        quirks: Quirks,
+        lock: RLock,
+    ) -> None:
         rng = random.Random(f"{seed} {address}")
         self.listeners: list[Listener] = []
-        super().__init__(address, rng, clock)
+        super().__init__(address, rng, clock, lock)
         self.name = name
         self.tenant = tenant
         self.quirks = quirks

@@ -17,8 +17,10 @@ from graph.faults import Faults
 from graph.graph_api import Call, GraphApi
 from graph.journal import Quirks
 from graph.mailbox import Mailbox
+from graph.push import Push
 from graph.schema import GraphSchema, graph_schema
 from graph.serving import Served
+from graph.subscriptions import Subscriptions
 from graph.throttle import Throttle
 from graph.truth import Truth
 
@@ -50,14 +52,28 @@ class Simulator:
         self.faults = Faults(seed)
         self.throttle = Throttle(clock)
         schema = graph_schema() if checked else GraphSchema.blind()
+        self.push = Push(seed, clock, self.lock)
+        self.subscriptions = Subscriptions(
+            self.directory, clock, self.push, self.lock, schema, self.entra.client_id
+        )
         self.api = GraphApi(
-            self.directory, clock, schema, self.cursors, self.faults, self.throttle, self.violations
+            self.directory,
+            clock,
+            schema,
+            self.cursors,
+            self.faults,
+            self.throttle,
+            self.subscriptions,
+            self.violations,
         )
         self.app = App(self.api, self.entra, self.lock, seed, sleep)
 
     def serve(self, folder: Path) -> Served:
-        """Runs both hosts over TLS on a free port, in a thread; certificates are written into the folder."""
-        return Served(self.app, folder)
+        """Runs both hosts over TLS on a free port, in a thread; certificates are written into the folder.
+
+        Meanwhile notifications go out by themselves.
+        """
+        return Served(self.app, folder, self.push.run)
 
     @property
     def calls(self) -> list[Call]:
@@ -73,7 +89,8 @@ class Simulator:
         company = self.directory.of_domain(address.rpartition("@")[2])
         if address not in company.mailboxes:
             called = name or address.partition("@")[0].title()
-            made = Mailbox(address, called, company.tenant, self.seed, self.clock, self.quirks)
+            made = Mailbox(address, called, company.tenant, self.seed, self.clock, self.quirks, self.lock)
+            made.listeners.append(self.subscriptions.heard)
             company.mailboxes[address] = made
         return company.mailboxes[address]
 

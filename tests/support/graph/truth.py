@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import RLock
 
 from graph.agenda import Occurrence
 from graph.calendar_api import event_json, occurrence_json
+from graph.locking import exclusive
 from graph.mailbox import Folder, Mailbox
 from graph.wire import Ask, Json
 
@@ -39,11 +41,17 @@ class TrueMeeting:
     json: Json
 
 
+@exclusive
 @dataclass(frozen=True)
 class Truth:
     """A mailbox as it is at this moment."""
 
     mailbox: Mailbox
+
+    @property
+    def lock(self) -> RLock:
+        """The mailbox's own."""
+        return self.mailbox.lock
 
     def mail(self) -> dict[str, TrueMail]:
         """Every message by its immutable id."""

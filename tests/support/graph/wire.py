@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -71,6 +71,8 @@ class Answer:
     delay: float = 0.0
     broken: bool = False
     """The connection ends in the middle of the body."""
+    settle: Callable[[], Awaitable[Answer]] | None = None
+    """Somebody else must be asked first; the answer is what this gives, or the `Refusal` that it raises."""
 
     def payload(self) -> bytes:
         """The bytes of the body."""

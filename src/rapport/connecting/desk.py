@@ -20,7 +20,7 @@ from rapport_core.clock import Clock, SystemClock, to_ms
 from rapport_core.errors import ConfigError, RapportError
 from rapport_processors.mail.addresses import comparable
 from rapport_producers.graph.errors import AdminNeeded
-from rapport_producers.microsoft_sign_in import DeviceCode, MicrosoftSignIn, SignedIn
+from rapport_producers.microsoft_sign_in import FEATURE_SCOPES, DeviceCode, MicrosoftSignIn, SignedIn
 from rapport_producers.microsoft_sign_in_errors import SignInError, sign_in_error
 from rapport_producers.records import Owner, new_connection
 from rapport_schemas.records import Connection, DirectoryEntry
@@ -316,9 +316,12 @@ class ConnectingDesk:
 
 
 def _connected(place: Place, record: Connection | None, credential: Credential, now_ms: int) -> Connection:
-    """The record from now on."""
+    """The record from now on. What may no longer be read of a member is not shown any more."""
     access: Access = credential.access
+    known = _known_before(place, record)
+    may_see_replies = FEATURE_SCOPES["out_of_office"] in credential.scopes
     said = {
+        "out_of_office": known["out_of_office"] if may_see_replies else None,
         "state": "connected",
         "reason": "",
         "account": credential.account,
@@ -326,7 +329,7 @@ def _connected(place: Place, record: Connection | None, credential: Credential, 
         "scopes": list(credential.scopes),
         "updated_at": now_ms,
     }
-    return cast("Connection", {**_known_before(place, record), **said})
+    return cast("Connection", {**known, **said})
 
 
 def _known_before(place: Place, record: Connection | None) -> Connection:

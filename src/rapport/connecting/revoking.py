@@ -35,5 +35,11 @@ def end_access(
 ) -> None:
     """The tokens first: where it ends in between, whoever reads the mailbox finds that there are none, and says so."""
     store.vault.drop(record["tenant"], record["connection"])
-    said: dict[str, Any] = {"state": state, "reason": reason, "scopes": [], "updated_at": now_ms}
+    said: dict[str, Any] = {
+        "state": state,
+        "reason": reason,
+        "scopes": [],
+        "out_of_office": None,
+        "updated_at": now_ms,
+    }
     registry.announce(cast("Connection", {**record, **said}))

@@ -36,7 +36,7 @@ _QUOTA = frozenset({"errorquotaexceeded", "quotalimitreached"})
 _BUSY = frozenset({"errormailboxstoreunavailable", "errorserverbusy"})
 _THROTTLED = frozenset({429, 509})
 _PASSING = frozenset({408, 423, 424, 425})
-_UNSAID = frozenset({401, 403, 404})
+_UNSAID = frozenset({401, 403, 404, 407})
 """Graph always names a code with these. Without one it is some proxy on the way: no reason to sign anybody out, to trouble an
 administrator, or to believe that a mail is gone."""
 

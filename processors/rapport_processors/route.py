@@ -100,8 +100,8 @@ class _RouteBatch:
         shelf = Shelf(self._state, context, tenant_keys, listings, self._bundles)
         if page["type"] == "changes":
             self._changes(context, shelf)
-            if shelf.completed:
-                self._cover(record, self._covered(place).completed(page, place.stream, shelf.completed))
+            if shelf.came or shelf.left:
+                self._cover(record, *self._covered(place).changed(page, shelf.came, shelf.left))
         elif page["type"] == "purge":
             shelf.purge()
             self._cover(record, *self._covered(place).purged(page))

@@ -38,7 +38,8 @@ class Shelf:
     """The holdings of a page's connection. Dropped after the page.
 
     Attributes:
-        completed: what was missing before the page, and is not any more.
+        came: what was missing before the page, and is not any more.
+        left: what was missing, and is not shown any more either.
     """
 
     def __init__(
@@ -51,7 +52,8 @@ class Shelf:
         self._purged = purges.read(state, self._purges)
         self._fetch = context.page["fetch"]
         self._sealing = composite_key("state", context.page["tenant"])
-        self.completed: list[Missing] = []
+        self.came: list[Missing] = []
+        self.left: list[Missing] = []
 
     @property
     def is_purged(self) -> bool:
@@ -65,7 +67,7 @@ class Shelf:
         if known is None and self._is_plain(change):
             self._take_first(row, index, change)
             return
-        missing = missing_of(known, self._context.stream)
+        missing = missing_of(known)
         holding = known or holdings.empty(self._purged.revision)
         names, was = partials.names_of(change), holding["digest"]
         taken: Change | None = None
@@ -88,8 +90,11 @@ class Shelf:
         others = partials.other_versions(change, taken, kept) if is_whole else []
         self._pass_on(holding, change, taken, others, is_new=is_earlier or holding["digest"] != was)
         self._state.put(self._rows, row, encode_body("holding", holding))
-        if missing is not None and is_whole:
-            self.completed.append(missing)
+        if missing and is_whole:
+            self.came += missing
+        elif missing:
+            shown = {one.stream for one in missing_of(holding)}
+            self.left += [one for one in missing if one.stream not in shown]
 
     def _is_plain(self, change: Change) -> bool:
         """Whether a change shows a whole mail in a place that is collected, and no listing has anything to say of it."""

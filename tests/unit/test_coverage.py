@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from memory_pipeline import MemoryPipeline, mail
-from rapport_processors.coverage import merged
+from rapport_processors.coverage import Counts, Row, merged
 from rapport_processors.listings import Listing
 from rapport_schemas.calendar_times import instant_ms
 from rapport_schemas.changes import mail_change, removed, still_shown
@@ -34,15 +34,36 @@ class Box:
     def __init__(self, pipeline: MemoryPipeline, stream: str = "inbox") -> None:
         self.pipeline, self.stream = pipeline, stream
 
-    def say(self, *changes: Change, listing: str | None = None, lane: Lane = Lane.BACKFILL) -> None:
+    def say(
+        self,
+        *changes: Change,
+        listing: str | None = None,
+        lane: Lane = Lane.BACKFILL,
+        fetch: int | None = None,
+    ) -> None:
         self.pipeline.publish_changes(
-            "box", "m1", [*changes], stream=self.stream, provider="graph", listing=listing, lane=lane
+            "box",
+            "m1",
+            [*changes],
+            stream=self.stream,
+            provider="graph",
+            listing=listing,
+            lane=lane,
+            fetch=fetch,
         )
 
     def listing(
-        self, name: str, changes: Sequence[Change], since: str | None = None, until: str | None = None
+        self,
+        name: str,
+        changes: Sequence[Change],
+        since: str | None = None,
+        until: str | None = None,
+        *,
+        fetch: int | None = None,
+        ends: bool = True,
     ) -> None:
-        for kind in ("begin", "end"):
+        """`fetch`: the first of its numbers, where they are not the next ones."""
+        for place, kind in enumerate(("begin", "end") if ends else ("begin",)):
             self.pipeline.publish_listing(
                 kind,
                 "box",
@@ -53,9 +74,10 @@ class Box:
                 raw=MAIL_RAW,
                 range_from=None if since is None else midnight(since),
                 range_to=None if until is None else midnight(until),
+                fetch=None if fetch is None else fetch + 2 * place,
             )
             if kind == "begin":
-                self.say(*changes, listing=name)
+                self.say(*changes, listing=name, fetch=None if fetch is None else fetch + 1)
 
     def coverage(self) -> list[Coverage]:
         self.pipeline.run()
@@ -172,12 +194,74 @@ def test_crashes_and_repeated_batches_change_nothing(seed: int) -> None:
 
 
 def test_more_days_than_fit_a_record_lose_the_oldest() -> None:
-    days = (
-        {f"{year:04}-01-01": (1, 1) for year in range(1, 9999)}
-        | {f"{year:04}-06-01": (1, 1) for year in range(1, 9999)}
-        | {f"{year:04}-09-01": (1, 1) for year in range(1, 9999)}
-    )
-    kept = merged(days, {}, Listing("l", 1, 0, 1))
+    days = {
+        f"{year:04}-{month}-01": Counts(1, 1, 9) for month in ("01", "06", "09") for year in range(1, 9999)
+    }
+    kept = merged(Row("inbox", {9: Listing("l9", 9, 0, 1)}, days), {}, Listing("l", 10, 0, 1)).days
     assert len(kept) == 20_000
     assert min(kept) > "3000"
     assert max(kept) == "9998-09-01"
+
+
+def test_what_came_completes_days_that_an_earlier_listing_counted(box: Box) -> None:
+    """A newer listing of a narrower range hides nothing of it."""
+    days = ("2026-11-02", "2026-11-04")
+    box.listing("l1", [still_shown(f"on-{day}", ms(day)) for day in days])
+    box.listing("l2", [], since="2026-11-03", until="2026-11-04")
+    box.say(whole("on-2026-11-02", "2026-11-02"))
+    assert box.days() == {"2026-11-02": (1, 1), "2026-11-04": (1, 0)}
+
+
+def test_a_late_lane_does_not_bring_an_older_listing_back(box: Box) -> None:
+    """Of two listings the one that began later stands, where it looked; else the other."""
+    box.say(whole("a", "2026-11-03"))
+    box.listing(
+        "later", [still_shown("a", ms("2026-11-03"))], since="2026-11-03", until="2026-11-04", fetch=900
+    )
+    shown = [still_shown("a", ms("2026-11-03")), still_shown("b", ms("2026-11-03"))]
+    box.listing("earlier", [*shown, still_shown("c", ms("2026-11-05"))], fetch=500)
+    assert box.days() == {"2026-11-03": (1, 1), "2026-11-05": (1, 0)}
+    assert box.coverage()[-1]["listing"] == "later"
+
+
+def test_what_is_missing_and_goes_is_missing_no_more(box: Box) -> None:
+    box.listing("l1", [still_shown(id_, ms("2026-11-02")) for id_ in "ab"])
+    box.say(removed("a"))
+    assert box.days() == {"2026-11-02": (1, 0)}
+    box.say(removed("b"))
+    assert box.days() == {}
+
+
+def test_content_that_comes_elsewhere_is_here(box: Box) -> None:
+    """It was moved after the listing, and is read in the folder where it is now."""
+    box.listing("l1", [still_shown("a", ms("2026-11-02"))])
+    archive = Box(box.pipeline, "archive")
+    archive.say(whole("a", "2026-11-02"))
+    assert box.days() == {"2026-11-02": (1, 1)}
+
+
+def test_what_changed_since_it_was_listed_was_listed(box: Box) -> None:
+    """The word on the change may be read before the listing that lies behind it in another lane."""
+    box.say(whole("a", "2026-11-02"), fetch=990, lane=Lane.LIVE)
+    box.listing("l1", [still_shown("a", ms("2026-11-02")), still_shown("b", ms("2026-11-02"))], fetch=500)
+    assert box.days() == {"2026-11-02": (2, 1)}
+
+
+def test_days_are_those_of_utc_to_the_millisecond(box: Box) -> None:
+    midnight_ms = midnight("2026-11-03")
+    shown = [still_shown(str(ms_), ms_) for ms_ in (midnight_ms - 1, midnight_ms, midnight_ms + 86_399_999)]
+    box.listing("l1", [*shown, still_shown("before 1970", -1)])
+    assert box.days() == {"1969-12-31": (1, 0), "2026-11-02": (1, 0), "2026-11-03": (2, 0)}
+
+
+def test_an_empty_listing_leaves_no_day(box: Box) -> None:
+    box.listing("l1", [still_shown("a", ms("2026-11-02"))])
+    box.listing("l2", [])
+    assert (box.days(), box.coverage()[-1]["listing"]) == ({}, "l2")
+
+
+def test_a_listing_that_never_ended_says_nothing(box: Box) -> None:
+    box.listing("l1", [still_shown("a", ms("2026-11-02"))], ends=False)
+    assert box.coverage() == []
+    box.listing("l2", [still_shown("b", ms("2026-11-02"))])
+    assert box.days() == {"2026-11-02": (1, 0)}

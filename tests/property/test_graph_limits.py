@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import httpx2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rapport_producers.graph.client import Part
+from rapport_producers.graph.errors import GraphError
 from rapport_producers.graph.limits import Limits
 from rapport_schemas.topics import Lane
+from scripted_graph import Answer, Box, ScriptedGraph, batch, client_of, ok, part, refusal
 from virtual_time import now, run_virtually
 
 PER_WINDOW, WINDOW_S, IN_ALL, PER_MAILBOX = 12, 60.0, 6, 4
@@ -184,3 +189,64 @@ def test_nobody_has_two_turns_while_another_waits_for_one(
         assert len(began) == sum(large) + len(small)
 
     run_virtually(scenario())
+
+
+ANSWERS: dict[str, Callable[[httpx2.Request], httpx2.Response]] = {
+    "fine": lambda _: ok(responses=[]),
+    "parts": lambda _: batch(
+        part(0, 429, "X", Retry_After="1"), part(1, 500, "X"), part(2, 401, "X"), part(3)
+    ),
+    "throttled": lambda _: refusal(429, Retry_After="1.5"),
+    "failed": lambda _: refusal(500),
+    "refused": lambda _: refusal(401, "InvalidAuthenticationToken"),
+    "gone": lambda _: refusal(404, "ErrorItemNotFound"),
+    "forbidden": lambda _: refusal(403, "ErrorAccessDenied"),
+    "page of a proxy": lambda _: httpx2.Response(200, content=b"<html>"),
+}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from(sorted(ANSWERS)), max_size=30),
+    st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.sampled_from([0, 1, 2, 3, 7, 25])), max_size=12),
+)
+def test_a_request_that_is_cancelled_anywhere_leaves_no_turn_taken(
+    answers: list[str], asked: list[tuple[int, bool, int]]
+) -> None:
+    """Waiting for its turn, for a token, for the answer, for the next try: after it as much can be asked as before."""
+
+    async def scenario() -> None:
+        graph = ScriptedGraph([*(_slowly(ANSWERS[name]) for name in answers), _slowly(ANSWERS["fine"])])
+        client = client_of(graph, in_all=IN_ALL)
+
+        async def ask(box: int, *, is_batch: bool) -> None:
+            own = Box(f"m{box}")
+            if is_batch:
+                await client.batch(own, [Part(str(n), f"/me/messages/{n}") for n in range(4)])
+            else:
+                await client.get(own, "/me/messages/1")
+
+        async def cut_off(box: int, steps: int, *, is_batch: bool) -> None:
+            task = asyncio.create_task(ask(box, is_batch=is_batch))
+            for _ in range(steps):
+                await asyncio.sleep(0.25)
+            task.cancel()
+            with suppress(asyncio.CancelledError, GraphError):
+                await task
+
+        await asyncio.gather(*(cut_off(box, steps, is_batch=is_batch) for box, is_batch, steps in asked))
+        await asyncio.sleep(100)
+        graph.answers = [_slowly(ANSWERS["fine"])]
+        begun = now()
+        await asyncio.gather(*(ask(box % 3, is_batch=False) for box in range(IN_ALL)))
+        assert now() == begun + 0.5
+
+    run_virtually(scenario())
+
+
+def _slowly(answer: Callable[[httpx2.Request], httpx2.Response]) -> Answer:
+    async def later(request: httpx2.Request) -> httpx2.Response:
+        await asyncio.sleep(0.5)
+        return answer(request)
+
+    return later

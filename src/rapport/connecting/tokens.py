@@ -61,11 +61,12 @@ class SignIn(Protocol):
 
 @dataclass(slots=True)
 class _Held:
-    """One connection's, as this process knows it."""
+    """One connection's, as this process knows it. `claims`: what the token was made to fulfil, if anything."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     secret: bytes = b""
     value: str = ""
+    claims: str | None = None
     expires_at: float = 0.0
     looked_at: float = float("-inf")
 
@@ -115,7 +116,8 @@ class Tokens:
         held = self._of(tenant, connection)
         with held.lock:
             secret = self._look(held, tenant, connection)
-            if self._is_young(held) and held.value != refused and claims is None:
+            # Many requests are challenged at once, and the first of them has a token made that does for all.
+            if self._is_young(held) and held.value != refused and claims in {None, held.claims}:
                 return held.value
             if Credential.from_bytes(secret).access == "application":
                 return self._renew(held, tenant, connection, refused, claims)
@@ -163,7 +165,7 @@ class Tokens:
                 # Revoked or connected anew while Microsoft was asked: that holds, and this token does not.
                 return self._renew(held, tenant, connection, None, claims)
             held.secret = after
-        held.value, held.expires_at = token.value, token.expires_at
+        held.value, held.expires_at, held.claims = token.value, token.expires_at, claims
         return token.value
 
 

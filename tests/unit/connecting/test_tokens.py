@@ -222,6 +222,17 @@ def test_a_challenge_gets_a_new_token(tokens: Tokens, sign_in: RotatingSignIn) -
     assert sign_in.asked[1][1] == "{}"
 
 
+def test_requests_that_were_challenged_together_share_the_new_token(
+    tokens: Tokens, sign_in: RotatingSignIn
+) -> None:
+    """Another challenge, or the same for the token that answers it, is not answered yet."""
+    old = tokens.token("acme", "c1")
+    assert [tokens.token("acme", "c1", refused=old, claims="{}") for _ in range(4)] == ["token-2"] * 4
+    assert len(sign_in.asked) == 2
+    assert tokens.token("acme", "c1", refused="token-2", claims="{}") == "token-3"
+    assert tokens.token("acme", "c1", refused="token-2", claims='{"a":{}}') == "token-4"
+
+
 def test_processes_take_turns_and_none_uses_a_token_twice(
     vault: FakeVault, locks: FakeLocks, sign_in: RotatingSignIn, at: list[float]
 ) -> None:

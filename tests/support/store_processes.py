@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from argon2 import PasswordHasher
 from pydantic import SecretStr
 
 from rapport.store import Store, open_store
+from rapport.store.rotating import rotate
 
 MASTER_KEY = "11" * 32
 CHEAP_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -62,6 +64,19 @@ def use_keys(store: Store) -> list[str]:
 def use_keys_and_numbers(store: Store) -> list[str]:
     """The four keys, then twenty assignment numbers."""
     return [*use_keys(store), *(str(store.next_assignment()) for _ in range(20))]
+
+
+def seal_while_the_key_changes(store: Store) -> list[str]:
+    """A secret, a new master key, a secret, and so on. Returns their connections; each holds its own name."""
+    file = store._database.file
+    assert file is not None
+    names: list[str] = []
+    for _ in range(5):
+        names.append(secrets.token_hex(8))
+        store.vault.put("acme", names[-1], "graph", names[-1].encode())
+        rotate(StoreSettings(file.parent))
+        assert store.vault.get("acme", names[0]) == names[0].encode()
+    return names
 
 
 def in_processes(

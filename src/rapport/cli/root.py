@@ -16,6 +16,7 @@ from rapport.cli import (
     directory,
     disconnecting,
     ingest,
+    keys,
     matching,
     people,
     results,
@@ -40,6 +41,7 @@ app.add_typer(people.app, name="user")
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(ingest.app, name="ingest")
 app.add_typer(connecting.connect, name="connect")
+app.add_typer(keys.app, name="keys")
 for flat in (
     services.app,
     status.app,

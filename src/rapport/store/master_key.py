@@ -1,4 +1,8 @@
-"""The master key: where it comes from, and the proof that it is the one this store was sealed with."""
+"""The master key: where it comes from, and the proof that it is the one this store was sealed with.
+
+A rotation (`rapport.store.rotating`) keeps the next key beside the file of the present one until the store is sealed with it. So
+whoever finds that the file's key does not open the store looks there.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,8 @@ from sqlalchemy import select
 
 from rapport.store.database import Database
 from rapport.store.schema import facts
-from rapport.store.sealer import CHECK, CHECK_CONTEXT, KEY_BYTES
+from rapport.store.sealer import CHECK, CHECK_CONTEXT, KEY_BYTES, KeyWrapper, LocalKey
 from rapport_core.errors import ConfigError, PoisonError
-from rapport_schemas.sealing import seal, unseal
 
 _HOW_TO_MAKE = "32 random bytes in base64 or hex, such as `openssl rand -base64 32` prints"
 
@@ -57,45 +60,122 @@ def read_key(text: str, source: str) -> bytes:
     return key
 
 
-def obtain(settings: MasterKeySettings, database: Database) -> bytes:
+def obtain(settings: MasterKeySettings, database: Database) -> LocalKey:
     """The master key of this store, proven to be the right one.
 
     Looks in RAPPORT_MASTER_KEY, then in the file RAPPORT_MASTER_KEY_FILE, then in `master.key` under home. The last is
-    made, readable by its owner only, when a SQLite store is used for the first time. Call it under the migration lock.
+    made, readable by its owner only, when a SQLite store is used for the first time. Call it under the migration lock:
+    what a rotation that ended by a crash left to do is done.
 
     Raises:
         ConfigError: there is none, it cannot be read, or the store was sealed with another one.
     """
-    check = _read_check(database)
+    check = read_check(database)
     key = _configured(settings)
     if key is None:
         key = _make_file(settings.home / "master.key", database, holds_secrets=check is not None)
     if check is None:
-        _write_check(database, key)
-    else:
-        _prove(key, check, database)
-    return key
+        write_check(database, key)
+        return key
+    if opens(key, check):
+        return key
+    file, following = key_file(settings), _next_key(settings)
+    if file is None or following is None or not opens(following, check):
+        raise _wrong(database)
+    put_in_place(file)
+    return following
 
 
-def _configured(settings: MasterKeySettings) -> bytes | None:
-    if settings.master_key is not None:
-        return read_key(settings.master_key.get_secret_value(), "RAPPORT_MASTER_KEY")
-    if settings.master_key_file is not None:
-        return _read_file(settings.master_key_file)
-    default = settings.home / "master.key"
-    return _read_file(default) if default.exists() else None
+def renewed(settings: MasterKeySettings, database: Database) -> LocalKey:
+    """The master key after it was rotated while this process ran. Raises ConfigError when it is not where it was."""
+    check, newest = None, read_check(database)
+    while newest is not None and newest != check:
+        check = newest
+        # The next key may be put in place between two looks, so the file itself is looked at twice.
+        for look in (_configured, _next_key, _configured):
+            key = look(settings)
+            if key is not None and opens(key, check):
+                return key
+        newest = read_check(database)
+    raise _wrong(database)
 
 
-def _read_file(path: Path) -> bytes:
+def prove(wrapper: KeyWrapper, database: Database) -> None:
+    """Proves that a wrapper opens this store, or makes it the one that does if there is none yet. Raises ConfigError."""
+    check = read_check(database)
+    if check is None:
+        write_check(database, wrapper)
+    elif not opens(wrapper, check):
+        raise _wrong(database)
+
+
+def opens(wrapper: KeyWrapper, check: bytes) -> bool:
+    """Whether a store with this check was sealed with it."""
     try:
-        return read_key(path.read_text(encoding="ascii"), str(path))
+        wrapper.unwrap(check, CHECK_CONTEXT)
+    except PoisonError:
+        return False
+    return True
+
+
+def key_file(settings: MasterKeySettings) -> Path | None:
+    """The file that the master key comes from; None: it stands in the environment itself."""
+    if settings.master_key is not None:
+        return None
+    return settings.master_key_file or settings.home / "master.key"
+
+
+def next_file(file: Path) -> Path:
+    """Where a rotation keeps the key that is to take the place of this one."""
+    return file.with_name(f"{file.name}.next")
+
+
+def put_in_place(file: Path) -> None:
+    """The next key becomes the key. Raises ConfigError when the file cannot be replaced."""
+    try:
+        next_file(file).replace(file)
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise ConfigError(
+            f"the store is sealed with the new key in {next_file(file)}, which cannot be moved to {file}: "
+            "move it there yourself"
+        ) from error
+
+
+def _next_key(settings: MasterKeySettings) -> LocalKey | None:
+    file = key_file(settings)
+    if file is None:
+        return None
+    try:
+        return read_file(next_file(file))
+    except ConfigError:
+        return None
+
+
+def _configured(settings: MasterKeySettings) -> LocalKey | None:
+    if settings.master_key is not None:
+        return LocalKey(read_key(settings.master_key.get_secret_value(), "RAPPORT_MASTER_KEY"))
+    if settings.master_key_file is not None:
+        return read_file(settings.master_key_file)
+    default = settings.home / "master.key"
+    return read_file(default) if default.exists() else None
+
+
+def read_file(path: Path) -> LocalKey:
+    """The key in a file. Raises ConfigError when there is none."""
+    try:
+        return LocalKey(read_key(path.read_text(encoding="ascii"), str(path)))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"the master key file {path} cannot be read: check RAPPORT_MASTER_KEY_FILE and its rights"
         ) from error
 
 
-def _make_file(path: Path, database: Database, *, holds_secrets: bool) -> bytes:
+def _make_file(path: Path, database: Database, *, holds_secrets: bool) -> LocalKey:
     if holds_secrets:
         raise ConfigError(
             f"the master key of this store is missing: put it back to {path} or into RAPPORT_MASTER_KEY; "
@@ -105,9 +185,14 @@ def _make_file(path: Path, database: Database, *, holds_secrets: bool) -> bytes:
         raise ConfigError(
             f"a store on PostgreSQL needs RAPPORT_MASTER_KEY or RAPPORT_MASTER_KEY_FILE: {_HOW_TO_MAKE}"
         )
+    return make_file(path)
+
+
+def make_file(path: Path) -> LocalKey:
+    """A new key in a file that only its owner can read, on the disk. Raises ConfigError."""
     key = secrets.token_bytes(KEY_BYTES)
     _write_private(path, base64.b64encode(key) + b"\n")
-    return key
+    return LocalKey(key)
 
 
 def _write_private(path: Path, content: bytes) -> None:
@@ -126,23 +211,23 @@ def _write_private(path: Path, content: bytes) -> None:
         ) from error
 
 
-def _read_check(database: Database) -> bytes | None:
+def read_check(database: Database) -> bytes | None:
+    """What opens with the right master key only; None in a new store."""
     with database.read() as connection:
         found: bytes | None = connection.scalar(select(facts.c.value).where(facts.c.name == CHECK))
     return found
 
 
-def _write_check(database: Database, key: bytes) -> None:
+def write_check(database: Database, wrapper: KeyWrapper) -> None:
+    """Makes this the key of a new store."""
     with database.write() as connection:
-        connection.execute(facts.insert().values(name=CHECK, value=seal(key, CHECK_CONTEXT, CHECK_CONTEXT)))
+        value = wrapper.wrap(CHECK_CONTEXT, CHECK_CONTEXT)
+        connection.execute(facts.insert().values(name=CHECK, value=value))
 
 
-def _prove(key: bytes, check: bytes, database: Database) -> None:
-    try:
-        unseal(key, check, CHECK_CONTEXT)
-    except PoisonError as error:
-        place = database.file or f"on {database.url.host}"
-        raise ConfigError(
-            f"the master key does not open this store ({place}): give back the key it was made with "
-            "(RAPPORT_MASTER_KEY, RAPPORT_MASTER_KEY_FILE or master.key under RAPPORT_HOME)"
-        ) from error
+def _wrong(database: Database) -> ConfigError:
+    place = database.file or f"on {database.url.host}"
+    return ConfigError(
+        f"the master key does not open this store ({place}): give back the key it was made with "
+        "(RAPPORT_MASTER_KEY, RAPPORT_MASTER_KEY_FILE or master.key under RAPPORT_HOME)"
+    )

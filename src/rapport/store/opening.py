@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from rapport.store.database import Database
-from rapport.store.master_key import MasterKeySettings, obtain
+from rapport.store.master_key import MasterKeySettings, obtain, prove, renewed
 from rapport.store.migrating import exclusive, migrate
+from rapport.store.sealer import KeyWrapper
 from rapport.store.store import Store
 from rapport_core.clock import Clock
 
@@ -30,7 +31,11 @@ class StoreEndpoint(Protocol):
 
 
 def open_store(
-    settings: StoreSettings, endpoints: StoreEndpoint | None = None, *, clock: Clock | None = None
+    settings: StoreSettings,
+    endpoints: StoreEndpoint | None = None,
+    *,
+    clock: Clock | None = None,
+    master: KeyWrapper | None = None,
 ) -> Store:
     """The store, ready. Several processes may call it at the same time, also for a store that is not there yet.
 
@@ -38,6 +43,7 @@ def open_store(
         settings: home, master key and, without `endpoints`, the store's URL.
         endpoints: where a running instance has its store; None when none need run (`rapport user add`).
         clock: the machine's when None.
+        master: what wraps keys, such as a key management service; None: the master key of the settings.
 
     Raises:
         ConfigError: no or a wrong master key, an impossible URL, a store of a newer Rapport.
@@ -47,11 +53,16 @@ def open_store(
     try:
         with exclusive(database):
             migrate(database)
-            master_key = obtain(settings, database)
+            if master is None:
+                key = obtain(settings, database)
+            else:
+                prove(master, database)
     except BaseException:
         database.close()
         raise
-    return Store(database, master_key, clock=clock)
+    if master is not None:
+        return Store(database, master, clock=clock)
+    return Store(database, key, clock=clock, renewed=lambda: renewed(settings, database))
 
 
 def store_url(settings: StoreSettings) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import struct
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from sqlalchemy import Connection, select
@@ -61,11 +62,13 @@ class Sealer:
     """Seals and opens with one master key.
 
     Whatever is sealed is sealed in the transaction that writes it: there it is proven that the master key has not been rotated
-    since this process began. Otherwise a process that knows the old key only would write what nobody can open.
+    since this process began. Otherwise a process that knows the old key only would write what nobody can open. A process that
+    finds its key to be an old one looks for the new one, once for each time.
     """
 
-    def __init__(self, wrapper: KeyWrapper) -> None:
-        self._wrapper = wrapper
+    def __init__(self, wrapper: KeyWrapper, renewed: Callable[[], KeyWrapper] | None = None) -> None:
+        """`renewed` finds the key after a rotation, or raises ConfigError; None where there can be no other."""
+        self._wrapper, self._renewed = wrapper, renewed
         self._proven = b""
 
     def __repr__(self) -> str:
@@ -78,6 +81,12 @@ class Sealer:
 
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         """The inverse. Raises ConfigError when the master key is not the one it was wrapped with."""
+        try:
+            return self._wrapper.unwrap(bytes(wrapped), context)
+        except PoisonError as error:
+            if self._renewed is None:
+                raise _wrong_key() from error
+        self._wrapper = self._renewed()
         try:
             return self._wrapper.unwrap(bytes(wrapped), context)
         except PoisonError as error:

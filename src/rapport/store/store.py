@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +12,7 @@ from rapport.store.jobs import Jobs
 from rapport.store.keyring import StoreKeyRing
 from rapport.store.leases import Leases
 from rapport.store.schema import counters
-from rapport.store.sealer import LocalKey, Sealer
+from rapport.store.sealer import KeyWrapper, Sealer
 from rapport.store.sessions import Sessions
 from rapport.store.sign_ins import SignIns
 from rapport.store.subscriptions import Subscriptions
@@ -43,10 +44,18 @@ class Store:
         subscriptions: what providers were asked to tell of.
     """
 
-    def __init__(self, url: str | Database, master_key: bytes, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        url: str | Database,
+        master: KeyWrapper,
+        *,
+        clock: Clock | None = None,
+        renewed: Callable[[], KeyWrapper] | None = None,
+    ) -> None:
+        """`renewed` finds the master key again after a rotation (`rapport.store.sealer.Sealer`)."""
         clock = clock or SystemClock()
         self._database = url if isinstance(url, Database) else Database(url)
-        sealer = Sealer(LocalKey(master_key))
+        sealer = Sealer(master, renewed)
         self.keys = StoreKeyRing(self._database, sealer, clock)
         self.users = Users(self._database, clock)
         self.sessions = Sessions(self._database, clock)

@@ -43,8 +43,10 @@ def test_what_came_of_it_is_shown_and_nobody_else_is_heard() -> None:
             while not seen:  # this one may be early
                 answers.append(get(back.address, state="right", code="x"))
 
-        threading.Thread(target=browser).start()
+        beside = threading.Thread(target=browser)
+        beside.start()
         assert back.wait("right", work, 20)
+        beside.join(20)
         assert get(back.address, state="right").status_code == 404
         assert get(back.address.removesuffix("done"), state="right").status_code == 404
     assert seen == [{"state": "right", "code": "x"}]

@@ -11,6 +11,7 @@ from sqlalchemy import update
 
 from rapport.store import Store, open_store
 from rapport.store.schema import credentials, sign_ins
+from rapport.store.sealer import LocalKey
 from rapport_core.errors import ConfigError, InvariantError
 from store_processes import MASTER_KEY, HandClock, StoreSettings
 
@@ -76,7 +77,7 @@ def test_another_master_key_opens_nothing(tmp_path: Path) -> None:
     """Even where somebody takes the proof out of the database."""
     with open_store(StoreSettings(tmp_path)) as store:
         store.vault.put("acme", "c1", "graph", SECRET)
-    wrong = Store(f"sqlite:///{tmp_path / 'store.db'}", b"\1" * 32)
+    wrong = Store(f"sqlite:///{tmp_path / 'store.db'}", LocalKey(b"\1" * 32))
     with pytest.raises(ConfigError, match="master key does not open"):
         wrong.vault.get("acme", "c1")
     with pytest.raises(ConfigError, match="master key does not open"):

@@ -221,8 +221,9 @@ class ConnectingDesk:
     ) -> Outcome:
         """`opened`: for each of the member's addresses None, or why its mailbox does not open."""
         record = known.get(place.connection)
-        if record is not None and record["state"] == "connected" and record["access"] == "delegated":
-            return Outcome(place.member, record, "has signed in before; left as it is")
+        for own in known.values():
+            if own["member"] == place.member and _is_signed_in(own):
+                return Outcome(place.member, own, "has signed in before; left as it is")
         address = next((one for one, error in opened.items() if error is None), None)
         if address is None:
             why = next(
@@ -338,6 +339,10 @@ def _known_before(place: Place, record: Connection | None) -> Connection:
     if record is None:
         return new
     return {**new, "epoch": record["epoch"]} if record["state"] == "disconnected" else record
+
+
+def _is_signed_in(record: Connection) -> bool:
+    return (record["provider"], record["access"], record["state"]) == (PROVIDER, "delegated", "connected")
 
 
 def _refuse_anothers(place: Place, record: Connection | None) -> None:

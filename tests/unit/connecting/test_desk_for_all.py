@@ -175,6 +175,15 @@ def test_a_members_own_sign_in_stays(
     assert Credential.from_bytes(store.vault.get("acme", "microsoft-m1") or b"").access == "application"
 
 
+def test_an_own_sign_in_under_another_name_is_one_too(
+    desk: ConnectingDesk, simulator: Simulator, registry: MemoryRegistry
+) -> None:
+    """Nobody's mailbox is read twice."""
+    desk.finish("s", browse(simulator, desk.begin("acme", "m1", REDIRECT, "s", (), "annas")))
+    desk.connect_tenant("acme", TENANT)
+    assert [name for _, name in registry.known] == ["annas", "microsoft-m2", "microsoft-m3"]
+
+
 @pytest.mark.parametrize(("without", "only"), [(["m9"], ""), ([], "m9")])
 def test_a_name_that_nobody_has_changes_nothing(
     desk: ConnectingDesk, registry: MemoryRegistry, without: list[str], only: str

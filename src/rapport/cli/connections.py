@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -74,24 +75,28 @@ def as_document(one: Connection) -> dict[str, Any]:
 def print_connections(out: Console, found: list[Connection]) -> None:
     """A table of at most 80 columns; below it, what is under way or waits for a person."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("connection")
-    table.add_column("member")
-    for heading in ("state", "last sync (UTC)", "back to"):
+    # These two give way, to 18 and 10 columns; an id is never cut, for other commands want to be told it.
+    table.add_column("connection", min_width=18, overflow="fold")
+    table.add_column("member", max_width=10)
+    for heading in ("state", "synced, UTC", "back to"):
         table.add_column(heading, no_wrap=True)
     table.add_column("waiting", justify="right", no_wrap=True)
     for one in found:
         table.add_row(
-            giving_way(one["connection"]),
+            escape(one["connection"]),
             giving_way(one["member"]),
             _SHOWN.get(one["state"], one["state"]),
-            _minute(one["last_sync"]) or "never",
-            _minute(one["oldest"])[:10],
+            _written(one["last_sync"], "%m-%d %H:%M") or "never",
+            _written(one["oldest"], "%Y-%m-%d"),
             f"{one['backlog']:,}",
         )
     out.print(table)
     for one in found:
         for note in notes(one):
-            out.print(Padding(Text(f"{one['connection']}: {note}"), (0, 0, 0, 2)))
+            sentence, _, link = note.partition(": https://")
+            out.print(Padding(Text(f"{one['connection']}: {sentence}"), (0, 0, 0, 2)))
+            if link:  # whole, whatever its length: cut in two nobody can follow it
+                out.print(Text(f"https://{link}"), soft_wrap=True)
 
 
 def notes(one: Connection) -> list[str]:
@@ -109,5 +114,5 @@ def _iso(ms: int | None) -> str | None:
     return None if ms is None else from_ms(ms).isoformat(timespec="seconds")
 
 
-def _minute(ms: int | None) -> str:
-    return "" if ms is None else f"{from_ms(ms):%Y-%m-%d %H:%M}"
+def _written(ms: int | None, form: str) -> str:
+    return "" if ms is None else f"{from_ms(ms):{form}}"

@@ -50,6 +50,7 @@ class Newest:
         self._wire = wire(endpoints)
         self._lock = threading.Lock()
         self._consumer: Consumer | None = None
+        self._asking: Consumer | None = None
         self._reached: dict[int, int] = {}
         self._records: dict[bytes, Any] = {}
 
@@ -67,19 +68,26 @@ class Newest:
             self._leave()
 
     def _leave(self) -> None:
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
+        for client in (self._consumer, self._asking):
+            if client is not None:
+                client.close()
+        self._consumer = self._asking = None
 
     def _catch_up(self) -> None:
         # Nobody waits for a page as long as a client would wait for Kafka.
         if not is_reachable(self._endpoints.kafka):
             raise UnavailableError("Kafka does not answer: `rapport doctor` says what is missing")
         try:
-            self._read_to(end_offsets(self._connected(), self._topic))
+            self._read_to(end_offsets(self._unassigned(), self._topic))
         except UnavailableError:
             self._leave()
             raise
+
+    def _unassigned(self) -> Consumer:
+        """Asks where the topic ends. A broker answers a reader's question only after the fetch that waits before it: half a second each."""
+        if self._asking is None:
+            self._asking = consumer(self._endpoints, self._group)
+        return self._asking
 
     def _connected(self) -> Consumer:
         if self._consumer is None:

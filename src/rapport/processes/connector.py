@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, closing
 from datetime import datetime
 
@@ -132,6 +133,8 @@ class Connector:
             self._graph, store.subscriptions, settings.public_url, self._clock
         )
         self.coverage = Newest(where, COVERAGE, "rapport-healing-reader", keep=healing.only_missing)
+        # Its readers queue for one consumer; in the shared threads they would keep tokens and cursors waiting.
+        self._coverage_thread = ThreadPoolExecutor(1, "coverage")
         self.owners = Owners(self._ledgers, self._runner, partitions=WAKEUPS.partitions)
 
     def _runner(self, owner: Owner, ledger: Ledger, is_ours: Callable[[], bool]) -> Runner | None:
@@ -178,7 +181,10 @@ class Connector:
         calendars = CalendarSync(self._graph, mailbox, log, history, self._clock)
 
         async def missing() -> Sequence[Coverage]:
-            return await asyncio.to_thread(self.coverage.of, log.owner.tenant, log.owner.connection)
+            loop, owner = asyncio.get_running_loop(), log.owner
+            return await loop.run_in_executor(
+                self._coverage_thread, self.coverage.of, owner.tenant, owner.connection
+            )
 
         healer = Healing(missing, mail, log, self._clock)
         replies = AutomaticReplies(self._graph, mailbox, log)

@@ -12,9 +12,9 @@ from rapport_processors import holdings
 from rapport_processors.records import InRecord
 from rapport_processors.route import RouteStage
 from rapport_processors.state import StateBatch, group, space
-from rapport_schemas.records import Change, Holding
+from rapport_schemas.records import Change, Coverage, Holding
 from rapport_schemas.sealing import unseal
-from rapport_schemas.topics import RAW, Lane, composite_key
+from rapport_schemas.topics import COVERAGE, RAW, Lane, composite_key
 from rapport_schemas.wire import Wire, decode_body
 
 
@@ -34,6 +34,7 @@ class HeldItems:
         self._store, self._wire = MemoryStore(), Wire()
         self._route = RouteStage(self._wire, log.keys)
         self._read = dict.fromkeys(Lane, 0)
+        self._covered: dict[bytes, bytes | None] = {}
 
     def catch_up(self) -> None:
         """Reads what is new in the log."""
@@ -46,7 +47,8 @@ class HeldItems:
             size = self._random.choice((1, 3, 50))
             batch, waiting[lane] = waiting[lane][:size], waiting[lane][size:]
             state = StateBatch(self._store)
-            self._route.process(state, lane, batch, assignment=1, now_ms=0)
+            outputs = self._route.process(state, lane, batch, assignment=1, now_ms=0)
+            self._covered |= {one.key: one.value for one in outputs if one.topic == COVERAGE.name}
             self._store.apply(state.changes())
             self._read[lane] = batch[-1].offset + 1
 
@@ -67,6 +69,11 @@ class HeldItems:
             for row, holding in found.items()
             if holdings.is_told(holding)
         }
+
+    def coverage(self) -> list[Coverage]:
+        """The newest record of each stream, by stream."""
+        found = [self._wire.decode(COVERAGE.schema, value) for value in self._covered.values()]
+        return sorted(found, key=lambda one: one["stream"])
 
     def row(self, provider_id: str) -> bytes:
         """Where the item of an id is held."""

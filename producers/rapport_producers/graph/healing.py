@@ -18,6 +18,7 @@ import structlog
 
 from rapport_core.clock import Clock, to_ms
 from rapport_producers.connection_log import ConnectionLog
+from rapport_producers.graph.errors import NotFound, Rejected
 from rapport_schemas.records import Coverage
 
 EVERY_S: Final = 3600.0
@@ -142,7 +143,15 @@ class Healing:
         tried = {day: known for day, known in self._tried().items() if day in missing}
         due = [day for day, count in missing.items() if day not in tried or tried[day].is_due(count, now_ms)]
         for gap in gaps_of(due):
-            await self._mail.refetch(gap.stream, gap.since_ms, gap.until_ms)
+            try:
+                await self._mail.refetch(gap.stream, gap.since_ms, gap.until_ms)
+            except (NotFound, Rejected) as refusal:  # asking soon would not help, and there are other days
+                _log.warning(
+                    "days_not_read",
+                    connection=self._log.owner.connection,
+                    error=type(refusal).__name__,
+                    code=refusal.code,
+                )
             for day in due:
                 if gap.holds(day):
                     times = tried[day].times + 1 if day in tried else 1

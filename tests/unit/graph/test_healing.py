@@ -13,7 +13,7 @@ from item_records import coverage
 from memory_connection_log import MemoryLog
 from rapport_core.clock import to_ms
 from rapport_core.errors import RapportError
-from rapport_producers.graph.errors import Transient
+from rapport_producers.graph.errors import NotFound, Rejected, Transient
 from rapport_producers.graph.healing import Gap, Healing, gaps_of, missing_days, only_missing
 from rapport_schemas.records import Coverage
 
@@ -153,6 +153,18 @@ def test_only_what_is_missing_is_kept() -> None:
     said = coverage("inbox", {name(2): (3, 3), name(3): (3, 1), "": (1, 0)})
     assert [one["day"] for one in only_missing(said)["days"]] == [name(3), ""]
     assert missing_days([only_missing(said)]) == missing_days([said]) == {("inbox", day(3)): 2}
+
+
+@pytest.mark.parametrize("refusal", [NotFound(), Rejected()])
+def test_days_that_graph_refuses_hold_no_others_up(refusal: RapportError) -> None:
+    lab = Lab([coverage("inbox", {name(2): (3, 1), name(5): (3, 1)})], fails=refusal)
+    asyncio.run(lab.healing().run())
+    lab.fails = None
+    asyncio.run(lab.healing().run())
+    assert lab.read == []
+    lab.clock.at += timedelta(days=1)
+    asyncio.run(lab.healing().run())
+    assert len(lab.read) == 2
 
 
 def test_what_failed_is_tried_again() -> None:

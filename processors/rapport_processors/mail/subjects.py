@@ -10,8 +10,8 @@ from rapport_processors.mail.headers import decode_text, sound
 from rapport_processors.mail.memory import remembered
 
 _REPLY = (
-    # en la eo pt
-    "re res ref rép réponse resp"
+    # en fr la eo pt
+    "re res ref réf rép réponse resp"
     # sv da no is de nl fi et
     " sv svar aw antw antwort vs vast vastaus"
     # es it pl cs tr hu

@@ -58,7 +58,7 @@ _CHAT = "IM"
 """The subject of copies that Teams and Skype keep of their chats."""
 
 _FIELD_NAME = re.compile(r"[!-9;-~]+")
-_FOLD = re.compile(r"\s*[\r\n]+\s*")
+_BREAK = re.compile(r"[\r\n]+")
 
 
 def message_change(message: Json, stream: str) -> Change | None:
@@ -81,7 +81,7 @@ def message_change(message: Json, stream: str) -> Change | None:
     structure = mail_structure(
         message_id=clean(_text(message, "internetMessageId")).strip(),
         subject=clean(_text(message, "subject")),
-        sent=instant_ms(message.get("sentDateTime")),
+        sent=None if _is_dated(headers) else instant_ms(message.get("sentDateTime")),
         people=_people(message),
         invitation=_is_invitation(message),
     )
@@ -114,12 +114,14 @@ def _is_invitation(message: Json) -> bool:
 def _people(message: Json) -> list[MailPerson]:
     """Everybody named. A sender who is the author is not named twice: a header says it only where it is somebody else."""
     author = _address(message.get("from")).casefold()
-    return [
-        {"role": role, "name": _name(one), "address": _address(one)}
-        for role, field in _ROLES.items()
-        for one in _listed(message.get(field))
-        if (_address(one) or _name(one)) and not (role == "sender" and _address(one).casefold() == author)
-    ]
+    found: list[MailPerson] = []
+    for role, field in _ROLES.items():
+        for one in _listed(message.get(field)):
+            address = _address(one)
+            name = _name(one, address)
+            if (address or name) and not (role == "sender" and address.casefold() == author):
+                found.append({"role": role, "name": name, "address": address})
+    return found
 
 
 def _listed(value: Any) -> list[Any]:
@@ -136,10 +138,10 @@ def _address(recipient: Any) -> str:
     return clean(_text(_mailbox(recipient), "address")).strip()
 
 
-def _name(recipient: Any) -> str:
+def _name(recipient: Any, address: str) -> str:
     """The display name; who has none is called by his address by Graph."""
     name = clean(_text(_mailbox(recipient), "name")).strip()
-    return "" if name.strip("'\"").casefold() == _address(recipient).casefold() else name
+    return "" if name.strip("'\"").casefold() == address.casefold() else name
 
 
 # -- headers ----------------------------------------------------------------------------------------------------
@@ -154,11 +156,21 @@ def _headers(message: Json) -> list[tuple[str, str]]:
     ]
 
 
+def _is_dated(headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether the header says when it was sent: then that counts, as for every other copy, readable or not.
+
+    For a date that it cannot read Graph says one of its own making, by which copies of one mail would be several.
+    """
+    return any(name.strip().lower() == "date" for name, _ in headers)
+
+
 def _mapi_headers(message: Json, headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """What the mail answers, where no header says so."""
-    said = {name.strip().lower() for name, value in headers if value.strip()}
     found = message.get("singleValueExtendedProperties")
-    for one in found if isinstance(found, list) else []:
+    if not isinstance(found, list):
+        return
+    said = {name.strip().lower() for name, value in headers if value.strip()}
+    for one in found:
         name = _IN_MAPI.get(_text(one, "id").lower(), "") if isinstance(one, dict) else ""
         value = _text(one, "value").strip() if name else ""
         if value and name.lower() not in said:
@@ -170,15 +182,22 @@ def _block(headers: Iterable[tuple[str, str]]) -> bytes:
     lines: list[bytes] = []
     size = 0
     for name, value in headers:
-        if not _FIELD_NAME.fullmatch(name.strip()):
+        field = name.strip()
+        if not _FIELD_NAME.fullmatch(field):
             continue
-        folded = _FOLD.sub("\n ", value.replace("\0", "").strip())
-        line = f"{name.strip()}: {folded}".encode("utf-8", "replace")
+        line = f"{field}: {_folded(value)}".encode("utf-8", "replace")
         size += len(line) + 1
         if size > HEADER_BYTES:
             break
         lines.append(line)
     return b"\n".join(lines)
+
+
+def _folded(value: str) -> str:
+    plain = value.replace("\0", "").strip()
+    if "\n" not in plain and "\r" not in plain:
+        return plain
+    return "\n ".join(line for one in _BREAK.split(plain) if (line := one.strip()))
 
 
 def _text(of: Json, name: str) -> str:

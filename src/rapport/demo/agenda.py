@@ -13,6 +13,8 @@ DAY: Final = 86_400
 BACK: Final = 177
 """Days before now: a little less than the six months that an archive is read back."""
 AHEAD: Final = 125
+AHEAD_AT_MICROSOFT: Final = 88
+"""Of calendars at Microsoft three months ahead are read."""
 SAFE_AHEAD: Final = 2 * DAY
 """What is taken out of a calendar lies so far ahead that it is still ahead when the calendar is read again."""
 
@@ -21,21 +23,21 @@ _WINDOWS: Final = (1, 7, 30, 90)
 
 
 class Agenda:
-    """Finds times. All choices come from the story's random numbers."""
+    """Finds times, up to `ahead` days from now. All choices come from the story's random numbers."""
 
-    def __init__(self, rng: Random, now: int) -> None:
+    def __init__(self, rng: Random, now: int, ahead: int = AHEAD) -> None:
+        self.ahead = ahead
         self._rng = rng
         self._now = now
         self._today = datetime.fromtimestamp(now, ZONE).date()
         self._changes = [d for d in self._days() if instant(d) + DAY != instant(d + timedelta(days=1))]
 
     def _days(self) -> list[date]:
-        return [self._today + timedelta(days=n) for n in range(-BACK, AHEAD)]
+        return [self._today + timedelta(days=n) for n in range(-BACK, self.ahead)]
 
-    def day(self, *, first: int = -BACK, last: int = AHEAD) -> date:
-        """A day counted from today; four of five lie in the past where both may be."""
-        if first < 0 < last:
-            first, last = (first, 0) if self._rng.random() < 0.8 else (1, last)
+    def day(self) -> date:
+        """A day; four of five lie in the past."""
+        first, last = (-BACK, 0) if self._rng.random() < 0.8 else (1, self.ahead)
         return self._today + timedelta(days=self._rng.randint(first, last))
 
     def span(self) -> tuple[Span, str]:
@@ -63,7 +65,7 @@ class Agenda:
 
     def moved(self, span: Span) -> Span:
         """Another time, on the same day or far from it, where calendars are read."""
-        low, high = self._today - timedelta(days=BACK), self._today + timedelta(days=AHEAD)
+        low, high = self._today - timedelta(days=BACK), self._today + timedelta(days=self.ahead)
         old = datetime.fromtimestamp(span.start, ZONE)
         day = min(max(old.date() + timedelta(days=self._rng.randint(-20, 20)), low), high)
         if span.all_day:
@@ -84,7 +86,7 @@ class Agenda:
         if chance < 0.5:
             day = self._today - timedelta(days=self._rng.choice(_WINDOWS) - 1)
         elif chance < 0.7:
-            day = self._today + timedelta(days=self._rng.choice(_WINDOWS))
+            day = self._today + timedelta(days=min(self._rng.choice(_WINDOWS), self.ahead))
         else:
             day = self.day()
         start = instant(day) - self._rng.randrange(2)

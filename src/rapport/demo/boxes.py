@@ -25,8 +25,9 @@ _SEPARATOR: Final = b"From mboxrd@z Thu Jan  1 00:00:00 1970\n"
 _BUFFER: Final = 64 * 1024
 _REORDERED: Final = 0.08
 _FURTHEST: Final = 300
-_ARRIVES_LATER: Final = 0.04
-_MOVED: Final = 0.40
+ARRIVES_LATER: Final = 0.04
+MOVED: Final = 0.40
+"""Shares of mails that come later, and of those and what happens to others."""
 
 
 class Box(ABC):
@@ -153,10 +154,10 @@ class Maildir(Box):
         name = self._name()
         place = f".Sent/cur/{name}:2,S" if way is Way.SENT else self._place(name)
         fate = self._rng.random()
-        if late or fate < _ARRIVES_LATER:
+        if late or fate < ARRIVES_LATER:
             self._awkward["arrived_in_second_round"] += 1
             self._write(mail, f"{LATER}/{self._path.name}/{name}", place)
-        elif fate < _MOVED:
+        elif fate < MOVED:
             self._write(mail, *self._moved(name, place, fate))
         else:
             self._write(mail, place)
@@ -196,7 +197,7 @@ class Maildir(Box):
             (0.28, "deleted_between_rounds", place, ""),
             (0.31, "trashed_between_rounds", place, f"{stays}:2,ST"),
             (0.35, "taken_out_of_junk", f"{self._rng.choice(('.Junk', '.Trash'))}/cur/{name}:2,", place),
-            (_MOVED, "read_between_rounds", place, f"{stays}:2,FRS"),
+            (MOVED, "read_between_rounds", place, f"{stays}:2,FRS"),
         )
         what, first, later = next(rest for limit, *rest in fates if fate < limit)
         self._awkward[what] += 1

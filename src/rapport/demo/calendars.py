@@ -13,12 +13,15 @@ from typing import Final, Self, TextIO
 
 from rapport.demo.appointment import Appointment, Page
 from rapport.demo.clocks import Software, software_of
-from rapport.demo.company import Company
+from rapport.demo.company import Company, Person
 from rapport.demo.diary import Diary
 from rapport.demo.ics import Scribe
+from rapport.demo.microsoft_calendar import MicrosoftCalendar
+from rapport.demo.scripts import ENDING
 from rapport.demo.truth import Truth
 
 _NO_MEETINGS: Final = 0.03
+_LATE, _LATE_BESIDE_MICROSOFT = 4, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ class GeneratedCalendars:
     """What `write_calendars` left in a folder.
 
     Attributes:
-        calendars: file per member id.
+        calendars: file per member id; without those at Microsoft.
+        microsoft: the script (see `scripts`) of each calendar at Microsoft, per member id.
         late_calendars: members whose calendar is ingested only in the second round.
         exported_again: the files that `later` puts in the place of the first ones.
         copies: how many occurrences all calendars together show.
@@ -38,6 +42,7 @@ class GeneratedCalendars:
     exported_again: dict[str, Path]
     copies: int
     awkward: Counter[str]
+    microsoft: dict[str, Path]
 
     @property
     def first_calendars(self) -> dict[str, Path]:
@@ -79,16 +84,26 @@ def write_calendars(
     first, second = folder / "calendars", folder / "calendars-later"
     for made in (first, second):
         made.mkdir(parents=True, exist_ok=True)
-    paths = {f"m{p.index}": first / f"m{p.index}.ics" for p in company.members}
-    again = {f"m{index}": second / f"m{index}.ics" for index in sorted(diary.again)}
+    paths = {
+        f"m{p.index}": first / f"m{p.index}.ics" for p in company.members if p.index not in company.microsoft
+    }
+    scripts = {f"m{index}": first / f"m{index}{ENDING}" for index in sorted(company.microsoft)}
+    again = {f"m{index}": second / f"m{index}.ics" for index in sorted(diary.again - company.microsoft)}
     # Of a calendar that comes late nobody sees what an earlier export showed: none of those that change.
-    late = frozenset(f"m{p.index}" for p in company.members if p.index % 10 == 4) - again.keys()
+    place = _LATE_BESIDE_MICROSOFT if company.microsoft else _LATE
+    late = frozenset(name for name in paths if int(name[1:]) % 10 == place) - again.keys()
+
+    def book(person: Person) -> _Calendar | MicrosoftCalendar:
+        name = f"m{person.index}"
+        if name in scripts:
+            return MicrosoftCalendar(scripts[name], person, f"{seed} {name}", now=int(now.timestamp()))
+        return _Calendar(paths[name], again.get(name), software_of(person.index), f"{seed} {name}")
+
     copies = 0
     with ExitStack() as stack:
-        books = [
-            stack.enter_context(_Calendar(paths[name], again.get(name), software_of(index), f"{seed} {name}"))
-            for index, name in enumerate(paths)
-        ]
+        books = [book(person) for person in company.members]
+        for opened in books:
+            stack.enter_context(opened)
         for appointment in diary.appointments():
             for occasion in appointment.occasions:
                 truth.learn_meeting(occasion)
@@ -99,7 +114,7 @@ def write_calendars(
                 progress(copies)
             if observe is not None:
                 observe(appointment)
-    return GeneratedCalendars(paths, late, again, copies, diary.awkward)
+    return GeneratedCalendars(paths, late, again, copies, diary.awkward, scripts)
 
 
 class _Calendar:

@@ -29,6 +29,8 @@ BELOW: Final = "mx."
 SHARED_BOX: Final = "desk"
 _LATE_CUSTOMER: Final = 4
 _LATE_ALIAS: Final = 3
+_MICROSOFT: Final = (0, 1)
+"""Of four members the first two; the others have every other kind of mailbox and calendar among them."""
 
 
 class Kind(StrEnum):
@@ -77,13 +79,18 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class CompanySize:
-    """How large a company is made. `copies` (of mail) and `meetings` (copies of calendar entries) are met exactly."""
+    """How large a company is made. `copies` (of mail) and `meetings` (copies of calendar entries) are met exactly.
+
+    Attributes:
+        microsoft: whether half of the members have mailbox and calendar at Microsoft 365; else all are archives.
+    """
 
     members: int = 40
     customers: int = 120
     contacts: int = 600
     copies: int = 60_000
     meetings: int = 4_000
+    microsoft: bool = False
 
     def __post_init__(self) -> None:
         if self.members < 4 or self.customers < 2 or self.contacts < self.customers or self.copies < 1:
@@ -104,6 +111,7 @@ class Company:
         domains: the customers that have each domain, mostly one.
         late_contacts, late_customers, late_aliases: what is written into the directory only after the mail came.
         since: addresses with a `valid_from`.
+        microsoft: members whose mailbox and calendar are at Microsoft 365.
     """
 
     size: CompanySize
@@ -122,6 +130,7 @@ class Company:
     late_customers: frozenset[int] = frozenset()
     late_aliases: frozenset[str] = frozenset()
     since: dict[str, str] = field(default_factory=dict)
+    microsoft: frozenset[int] = frozenset()
 
     def contacts_of(self, person: Person, address: str) -> tuple[int, ...]:
         """The contacts whom the address means when `person` uses it: several where it is shared."""
@@ -221,6 +230,7 @@ def build_company(
         late_customers=late_customers,
         late_aliases=frozenset(members[_LATE_ALIAS].addresses[1:2]),
         since=_since(members, now),
+        microsoft=frozenset(p.index for p in members if size.microsoft and p.index % 4 in _MICROSOFT),
     )
 
 

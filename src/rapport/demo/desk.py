@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 from rapport.demo import words
-from rapport.demo.letter import Letter, Mention
+from rapport.demo.letter import Letter, Mention, Way
 from rapport.demo.pen import ZONE, Pen
 from rapport.demo.post import Post
 from rapport.demo.talk import Talk
@@ -26,7 +26,15 @@ class Desk:
     """
 
     def __init__(
-        self, rng: Random, pen: Pen, post: Post, threads: ThreadBook, *, seed: int, now: int
+        self,
+        rng: Random,
+        pen: Pen,
+        post: Post,
+        threads: ThreadBook,
+        *,
+        seed: int,
+        now: int,
+        microsoft: frozenset[int] = frozenset(),
     ) -> None:
         self.today = now
         self.awkward: Counter[str] = Counter()
@@ -36,6 +44,7 @@ class Desk:
         self._threads = threads
         self._seed = seed
         self._now = now
+        self._microsoft = microsoft
         self._serial = 0
 
     def draft(
@@ -89,8 +98,14 @@ class Desk:
         elif letter.nature == "human" and chance < 0.17:
             letter.form = "html" if chance < 0.12 else "attached"
         if letter.message_id is not None and letter.safe and self._rng.random() < 0.02:
+            self._replace_id(letter)
+
+    def _replace_id(self, letter: Letter) -> None:
+        copy = letter.copies[-1]
+        # A sent copy at Microsoft has no headers, and so nothing that could say which id was replaced.
+        if copy.way is not Way.SENT or copy.owner not in self._microsoft:
             self.note("id_replaced_by_provider")
-            letter.copies[-1].replaced_id = f"replaced.{letter.serial}.{self._seed}@provider.example"
+            copy.replaced_id = f"replaced.{letter.serial}.{self._seed}@provider.example"
 
     def _message_id(self, author: Mention) -> str:
         token = f"{self._rng.getrandbits(64):016x}.{self._serial}"

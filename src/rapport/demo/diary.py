@@ -9,7 +9,7 @@ from random import Random
 from typing import Final
 
 from rapport.demo import words
-from rapport.demo.agenda import DAY, Agenda
+from rapport.demo.agenda import AHEAD, AHEAD_AT_MICROSOFT, DAY, Agenda
 from rapport.demo.appointment import Answer, Appointment, Guest
 from rapport.demo.casting import Casting
 from rapport.demo.clocks import Software, software_of
@@ -51,10 +51,10 @@ class Diary:
         self._now = int(now.timestamp())
         self._rng = Random(f"diary {seed}")  # noqa: S311 - a story, not a secret
         self._casting = Casting(company, self._rng, Pen(company, self._rng))
-        self._agenda = Agenda(self._rng, self._now)
+        self._agenda = Agenda(self._rng, self._now, AHEAD_AT_MICROSOFT if company.microsoft else AHEAD)
         parts = (self._rng, self._agenda, self._casting, self.awkward)
-        self._twists = Twists(*parts, again=self.again, now=self._now)
-        self._series = Series(*parts, again=self.again, now=self._now)
+        self._twists = Twists(*parts, again=self.again, microsoft=company.microsoft, now=self._now)
+        self._series = Series(*parts, again=self.again, microsoft=company.microsoft, now=self._now)
         self._serial = 0
         self._people: tuple[tuple[Callable[[], Plan], int], ...] = (
             (self._member_invites, 40),
@@ -209,12 +209,21 @@ class Diary:
             owners = [*invited][:1] if plan.host is None else [plan.host]
         # One more may come through a list.
         plan.owners = sorted(set(owners))[: _MOST_CALENDARS - 1]
+        if not self.company.microsoft.isdisjoint(plan.owners):
+            self._as_microsoft_has_it(plan)
         plan.right = (
             plan.host if plan.held_by_host and plan.host is not None else self._rng.choice(plan.owners)
         )
         for owner in plan.owners:
             plan.faces[owner] = self._face(plan, software_of(owner))
         self._note_answers(plan)
+
+    def _as_microsoft_has_it(self, plan: Plan) -> None:
+        """There everything has a name, and nobody counts changes: so no calendar does, or who counts would always be right."""
+        plan.sequence = None
+        if plan.uid is None:
+            self.awkward["without_uid"] -= 1
+            plan.uid = plain_uid(self._rng)
 
     def _note_answers(self, plan: Plan) -> None:
         for member, guest in plan.invited().items():
@@ -262,6 +271,8 @@ class Diary:
         self.awkward["list_invited"] += 1
         plan.guests.append(Guest(self._casting.group(0), Answer.OPEN, "GROUP"))
         reader = self._rng.choice(self.company.groups[0].subscribers)
+        if reader in self.company.microsoft and self.company.microsoft.isdisjoint(plan.owners):
+            return
         if reader not in plan.owners and reader not in plan.invited() and reader != plan.host:
             plan.owners = sorted((*plan.owners, reader))
             plan.faces[reader] = self._face(plan, software_of(reader))

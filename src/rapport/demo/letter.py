@@ -40,6 +40,8 @@ class StoryCopy:
         munged: the list put its own address into From.
         author_hidden: and left no trace of the author.
         replaced_id: the provider's own Message-ID; the original one stands in an X- header.
+        told: the second that its provider or Date header says it was sent; None: none is said that can be meant.
+        received: the second at which its provider says that it came; None: archives do not say.
     """
 
     owner: int
@@ -49,6 +51,8 @@ class StoryCopy:
     munged: bool = False
     author_hidden: bool = False
     replaced_id: str | None = None
+    told: int | None = None
+    received: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -58,13 +62,15 @@ class Letter:
     Attributes:
         message_id: without brackets; None: the mail has none.
         at: when it was written, in seconds since 1970; the Date headers tell it in their own way.
-        counts_at: the second it must count at: the earliest readable Date of its copies; None: there is none.
+        counts_at: the second it must count at: the earliest that its copies tell, unless a provider had it more than a
+            day before, or none tells any: then when a provider first had it; None: there is neither.
         nature: human, bulk, auto_reply, calendar_notice or bounce, as its headers will say it.
         thread: the story's thread handle; handles may be joined later.
         bcc_shown: the sent copy names the Bcc recipients.
         safe: its copies all carry author and plain date, so another letter may reuse its id.
         ancient: its Date says a year before 1990.
         joins: it makes two conversations one.
+        talk: what providers hold it in a conversation with; None: nothing but itself.
         stray: its copy whose date is of another century, which makes that one a message of its own.
         form: what the MIME structure looks like: text, html, attached, ics_attached, invitation, report.
     """
@@ -89,6 +95,7 @@ class Letter:
     safe: bool = True
     ancient: bool = False
     joins: bool = False
+    talk: int | None = None
     stray: Letter | None = None
     copies: list[StoryCopy] = field(default_factory=list)
 

@@ -15,7 +15,10 @@ from rapport.demo.boxes import Box, Maildir, Mbox, clear, let_happen
 from rapport.demo.company import TENANT, Company, CompanySize, build_company
 from rapport.demo.letter import Letter, StoryCopy
 from rapport.demo.message_ids import MessageIds
+from rapport.demo.microsoft_box import MicrosoftBox
+from rapport.demo.outlook import render_for_microsoft
 from rapport.demo.render import render
+from rapport.demo.scripts import ENDING
 from rapport.demo.story import Story
 from rapport.demo.truth import Truth
 
@@ -23,6 +26,7 @@ _UNCOLLECTED: Final = 0.06
 _LATE_AT_ANY_TIME: Final = 0.02
 _LATE_AT_THE_END: Final = 0.7
 _END: Final = 0.9
+_LATE, _LATE_BESIDE_MICROSOFT = 1, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class GeneratedCompany:
     Attributes:
         directory: the directory file.
         first_directory: the directory before the mail came; `directory` is loaded after it.
-        mailboxes: mbox file, or folder of a Maildir, per member id.
+        mailboxes: mbox file, or folder of a Maildir, per member id; without those at Microsoft.
+        microsoft: the script (see `scripts`) of each mailbox at Microsoft, per member id.
         late_mailboxes: members whose whole mailbox is ingested only in the second round.
         awkward: how often each awkward thing was put in.
         message_ids: kept only when `generate` was asked to.
@@ -46,6 +51,7 @@ class GeneratedCompany:
     late_mailboxes: frozenset[str]
     awkward: Counter[str]
     now: datetime
+    microsoft: dict[str, Path]
     message_ids: MessageIds | None = None
 
     @property
@@ -103,7 +109,14 @@ def generate(
     for path, document in ((directory, company.directory()), (first, company.first_directory())):
         path.write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     late = _late_mailboxes(company) if in_two_rounds else frozenset()
-    shelf = _Shelf(folder, company, seed, in_two_rounds=in_two_rounds, compress=compress)
+    shelf = _Shelf(
+        folder,
+        company,
+        seed,
+        now=int(now.timestamp()),
+        in_two_rounds=in_two_rounds,
+        compress=compress,
+    )
     for letter in story.letters():
         truth.learn(letter)
         if ids is not None:
@@ -115,12 +128,19 @@ def generate(
             observe(letter)
     shelf.close()
     awkward = story.awkward + shelf.awkward
-    return GeneratedCompany(company, truth, directory, first, shelf.paths, late, awkward, now, ids)
+    return GeneratedCompany(
+        company, truth, directory, first, shelf.paths, late, awkward, now, shelf.scripts, ids
+    )
 
 
 def _late_mailboxes(company: Company) -> frozenset[str]:
     """One mbox in nine, and one at least. Never a Maildir: of those the moves after the first round are the point."""
-    return frozenset(f"m{p.index}" for p in company.members if p.index % 9 == 1 and not _has_folders(p.index))
+    late = _LATE_BESIDE_MICROSOFT if company.microsoft else _LATE
+    return frozenset(
+        f"m{p.index}"
+        for p in company.members
+        if p.index % 9 == late and not _has_folders(p.index) and p.index not in company.microsoft
+    )
 
 
 def _has_folders(member: int) -> bool:
@@ -131,7 +151,14 @@ class _Shelf:
     """The mailboxes of a company while they are written."""
 
     def __init__(
-        self, folder: Path, company: Company, seed: int, *, in_two_rounds: bool, compress: bool
+        self,
+        folder: Path,
+        company: Company,
+        seed: int,
+        *,
+        now: int,
+        in_two_rounds: bool,
+        compress: bool,
     ) -> None:
         clear(folder)
         self._company = company
@@ -140,11 +167,15 @@ class _Shelf:
         self._whole = _late_mailboxes(company)
         self.awkward: Counter[str] = Counter()
         self.paths: dict[str, Path] = {}
+        self.scripts: dict[str, Path] = {}
         self._boxes: list[Box] = []
         for member in company.members:
             name = f"m{member.index}"
             box: Box
-            if in_two_rounds and _has_folders(member.index):
+            if member.index in company.microsoft:
+                self.scripts[name] = folder / f"{name}{ENDING}"
+                box = MicrosoftBox(self.scripts[name], f"{seed} {name}", self.awkward, now=now)
+            elif in_two_rounds and _has_folders(member.index):
                 self.paths[name] = folder / name
                 box = Maildir(folder / name, f"{seed} {name}", self.awkward)
             else:
@@ -169,7 +200,10 @@ class _Shelf:
         return letter.joins or self._rng.random() < (_LATE_AT_THE_END if at_the_end else _LATE_AT_ANY_TIME)
 
     def _rendered(self, letter: Letter, copy: StoryCopy) -> bytes:
-        mail = render(letter, copy, self._company.members[copy.owner].addresses[0])
+        address = self._company.members[copy.owner].addresses[0]
+        if copy.owner in self._company.microsoft:
+            return render_for_microsoft(letter, copy, address)
+        mail = render(letter, copy, address)
         # Some programs end lines as the network does.
         return mail.replace(b"\n", b"\r\n") if copy.owner % 11 == 6 else mail
 
@@ -182,5 +216,9 @@ class _Shelf:
 def _unseen(letter: Letter) -> Letter:
     """The same mail under another id, in a conversation of its own."""
     return replace(
-        letter, message_id=f"uncollected.{letter.serial}@mail.example", references=[], in_reply_to=None
+        letter,
+        message_id=f"uncollected.{letter.serial}@mail.example",
+        references=[],
+        in_reply_to=None,
+        talk=None,
     )

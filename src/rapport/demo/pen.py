@@ -15,6 +15,9 @@ ZONE: Final = ZoneInfo(TIMEZONE)
 UNREADABLE_DATES: Final = ("yesterday afternoon", "unknown", "0", "Xxx, 99 Abc 9999 99:99:99")
 ANCIENT_DATES: Final = ("Thu, 01 Jan 1970 00:00:00 +0000", "Tue, 12 Mar 1985 10:20:30 +0100")
 _MINUTE: Final = 60
+_DAY: Final = 86_400
+OLDEST: Final = 180 * _DAY
+"""Six months are 181 to 184 days: what a provider received later than this is surely read, wherever the clock stands."""
 
 
 class Pen:
@@ -51,33 +54,55 @@ class Pen:
         return address
 
     def dates(self, letter: Letter, now: int) -> str:
-        """Write the Date of every copy and settle when the letter counts; returns what was odd about it.
-
-        The instant the letter counts at is the earliest that any of its copies tells readably, not before 1990.
-        """
+        """Write the Date of every copy and settle when the letter counts; returns what was odd about it."""
         plain = letter.message_id is None or not letter.safe
-        oddity = "" if plain else self._oddity(letter)
+        self._receive(letter, now)
+        oddity = "" if plain else self._oddity(letter, now)
         if oddity == "future":
             # A broken clock, some of them by decades: it counts at the time it claims, which no window of today reaches.
             days = self._rng.randrange(1, 400 if self._rng.random() < 0.7 else 15_000)
-            letter.counts_at = now + days * 86_400
+            text, told = self._text(now + days * _DAY)
         else:
-            letter.counts_at = letter.at
-        text, letter.counts_at = self._text(letter.counts_at)
-        if letter.ancient:
-            text, letter.counts_at = self._rng.choice(ANCIENT_DATES), None
+            text, told = self._text(letter.at)
+        ancient = self._rng.choice(ANCIENT_DATES) if letter.ancient else None
         for copy in letter.copies:
-            copy.date = text
+            copy.date, copy.told = (text, told) if ancient is None else (ancient, None)
         self._disturb(letter, oddity)
+        self._settle(letter)
         return oddity
 
-    def _oddity(self, letter: Letter) -> str:
+    def _receive(self, letter: Letter, now: int) -> None:
+        """When the mail came, as Microsoft says: within a minute; what is very old was put there when the mailbox was made."""
+        for copy in letter.copies:
+            if copy.owner in self._company.microsoft:
+                under_way = 0 if copy.way is Way.SENT else (7 * letter.serial + 13 * copy.owner) % _MINUTE
+                copy.received = max(min(letter.at + under_way, now - 1), now - OLDEST)
+
+    def _settle(self, letter: Letter) -> None:
+        """See `Letter.counts_at`."""
+        for copy in letter.copies:
+            self._post(letter, copy)
+        told = min((copy.told for copy in letter.copies if copy.told is not None), default=None)
+        received = min((copy.received for copy in letter.copies if copy.received is not None), default=None)
+        believed = received is None or (told is not None and told <= received + _DAY)
+        letter.counts_at = told if believed else received
+
+    @staticmethod
+    def _post(letter: Letter, copy: StoryCopy) -> None:
+        """Microsoft knows when its own people send, and dates what comes without a date."""
+        if copy.received is not None and copy.told is None:
+            if copy.way is Way.SENT:
+                copy.told = letter.at
+            elif copy.date is None:
+                copy.told = copy.received
+
+    def _oddity(self, letter: Letter, now: int) -> str:
         chance = self._rng.random()
         several = len(letter.copies) > 1
-        if chance < 0.005:
-            return "dateless"
+        if letter.at < now - OLDEST and any(copy.received is not None for copy in letter.copies):
+            return ""
         if chance < 0.010:
-            return "future"
+            return self._without_time(letter, chance)
         if several and chance < 0.025:
             return "dateless_copy"
         if several and chance < 0.12:
@@ -86,13 +111,22 @@ class Pen:
             return "ancient_copy"
         return ""
 
+    @staticmethod
+    def _without_time(letter: Letter, chance: float) -> str:
+        if chance < 0.005:
+            return "dateless"
+        # At Microsoft a sent copy has the right time, and would be another mail than those with the wrong one.
+        known = any(copy.received is not None and copy.way is Way.SENT for copy in letter.copies)
+        return "" if known else "future"
+
     def _disturb(self, letter: Letter, oddity: str) -> None:
         if oddity == "dateless":
             for copy in letter.copies:
-                copy.date = self._no_date()
-            letter.counts_at = None
+                copy.date, copy.told = self._no_date(), None
         elif oddity == "dateless_copy":
-            self._rng.choice(letter.copies).date = self._no_date()
+            date = self._no_date()
+            copy = self._rng.choice(letter.copies)
+            copy.date, copy.told = date, None
         elif oddity == "skewed":
             self._skew(letter)
         elif oddity == "ancient_copy":
@@ -106,20 +140,18 @@ class Pen:
     def _date_back(self, letter: Letter) -> None:
         """One mailbox's clock stands in another century: dates that far apart make two messages of one id."""
         copy = self._rng.choice([copy for copy in letter.copies[1:] if self._may_stray(letter, copy)])
-        copy.date = self._rng.choice(ANCIENT_DATES)
+        copy.date, copy.told = self._rng.choice(ANCIENT_DATES), None
         letter.copies.remove(copy)
-        letter.stray = replace(
-            letter, bcc_shown=False, copies=[copy], counts_at=None, ancient=True, safe=False, stray=None
-        )
+        letter.stray = replace(letter, bcc_shown=False, copies=[copy], ancient=True, safe=False, stray=None)
+        self._settle(letter.stray)
 
     def _skew(self, letter: Letter) -> None:
         """Every copy a little later than the one before it: neighbours within two minutes, the ends perhaps not."""
         second = letter.at
         for position, copy in enumerate(letter.copies):
-            copy.date = rfc_date(second, 3600)
+            copy.date, copy.told = rfc_date(second, 3600), second
             # The whole chain stays under ten minutes: a mail sent again under its id comes later than that.
             second += self._rng.randrange(1, 100) if position < 5 else 0
-        letter.counts_at = letter.at
 
     def _no_date(self) -> str | None:
         return None if self._rng.random() < 0.5 else self._rng.choice(UNREADABLE_DATES)

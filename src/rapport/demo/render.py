@@ -7,7 +7,7 @@ from quopri import encodestring
 from typing import Final
 
 from rapport.demo.company import Group
-from rapport.demo.letter import Letter, StoryCopy, Way
+from rapport.demo.letter import Letter, Mention, StoryCopy, Way
 from rapport.demo.spelling import address_list, header_text, phrase, spelled
 
 Field = tuple[str, str]
@@ -19,6 +19,16 @@ def render(letter: Letter, copy: StoryCopy, owner_address: str) -> bytes:
     Headers may hold raw bytes that are no ASCII: such mail exists. No two mailboxes write them alike: order, folding,
     spelling and the fields that the way left differ.
     """
+    content_type, transfer, body = _content(letter, copy)
+    fields = header_fields(letter, copy, owner_address, content_type, transfer)
+    head = b"".join(_line(name, value) for name, value in fields)
+    return head + b"\n" + body
+
+
+def header_fields(
+    letter: Letter, copy: StoryCopy, owner_address: str, content_type: str, transfer: str = ""
+) -> list[Field]:
+    """The header of one copy, folded; bytes that are no text stand in it as surrogates."""
     variety = letter.serial + copy.owner
     fields = [
         *_trace(letter, copy, owner_address),
@@ -30,15 +40,15 @@ def render(letter: Letter, copy: StoryCopy, owner_address: str) -> bytes:
         *letter.headers,
         *_WASHED[variety % len(_WASHED)],
         ("MIME-Version", "1.0"),
+        ("Content-Type", content_type),
+        *([("Content-Transfer-Encoding", transfer)] if transfer else []),
     ]
-    content_type, transfer, body = _content(letter, copy)
-    fields.append(("Content-Type", content_type))
-    if transfer:
-        fields.append(("Content-Transfer-Encoding", transfer))
-    if variety % 13 == 4:
-        fields.reverse()
-    head = b"".join(_line(name, value) for name, value in fields)
-    return head + b"\n" + body
+    return fields[::-1] if variety % 13 == 4 else fields
+
+
+def content_type(letter: Letter, copy: StoryCopy) -> str:
+    """The Content-Type of one copy."""
+    return _content(letter, copy)[0]
 
 
 _WASHED: Final[tuple[tuple[Field, ...], ...]] = (
@@ -79,9 +89,9 @@ def _people(letter: Letter, copy: StoryCopy) -> list[Field]:
     if copy.munged and copy.group is not None:
         fields.append(("From", _munged(letter, copy.group)))
         fields.extend(_trail(letter, copy, author))
-    elif copy.group is None and letter.serial % 47 == 5:
+    elif copy.group is None and via_name(letter):
         # Not a list: whoever says "via" in a name is the author all the same.
-        fields.append(("From", f'"{letter.serial} via Docs" <{letter.author.written}>'))
+        fields.append(("From", f'"{via_name(letter)}" <{letter.author.written}>'))
     else:
         fields.append(("From", author))
     variety = letter.serial + copy.owner
@@ -101,26 +111,44 @@ def _people(letter: Letter, copy: StoryCopy) -> list[Field]:
 
 def _munged(letter: Letter, group: Group) -> str:
     """From as the list wrote it: somebody "via" the list, in quotes of its own, or nothing but the list."""
-    name, address = letter.author.person.name, group.person.addresses[0]
+    return f"{phrase(munged_name(letter, group))} <{group.person.addresses[0]}>"
+
+
+def munged_name(letter: Letter, group: Group) -> str:
+    """The name under which a list writes what somebody wrote."""
+    name = letter.author.person.name
     if letter.serial % 5 == 4:
-        return f"{phrase(group.person.name)} <{address}>"
-    label = (
+        return group.person.name
+    return (
         f"'{name}' via {group.person.name}" if letter.serial % 5 == 3 else f"{name} via {group.person.name}"
     )
-    return f"{phrase(label)} <{address}>"
+
+
+def via_name(letter: Letter) -> str:
+    """A name that says "via" although no list wrote it; empty for the author's own."""
+    return f"{letter.serial} via Docs" if letter.serial % 47 == 5 else ""
 
 
 def _trail(letter: Letter, copy: StoryCopy, author: str) -> list[Field]:
     """Where a list that took the author out of From says who it was."""
     assert copy.group is not None  # noqa: S101 - _people asked
     own = f"<{copy.group.person.addresses[0]}>"
-    if copy.author_hidden:
-        return [("Reply-To", own)]
-    if letter.serial % 3 == 0:
-        return [("X-Original-From", author), ("Reply-To", own)]
-    if letter.serial % 3 == 1:
-        return [("Reply-To", f"{author}, {own}")]
-    return [("Reply-To", author)]
+    whom = ", ".join(author if one is letter.author else own for one in reply_to(letter, copy))
+    said = [("Reply-To", whom)]
+    if not copy.author_hidden and letter.serial % 3 == 0:
+        said.insert(0, ("X-Original-From", author))
+    return said
+
+
+def reply_to(letter: Letter, copy: StoryCopy) -> list[Mention]:
+    """Whom a list that took the author out of From wants to be answered; nobody where none did."""
+    if not copy.munged or copy.group is None:
+        return []
+    address = copy.group.person.addresses[0]
+    group = Mention(copy.group.person, address, address)
+    if copy.author_hidden or letter.serial % 3 == 0:
+        return [group]
+    return [letter.author, group] if letter.serial % 3 == 1 else [letter.author]
 
 
 def _list_fields(copy: StoryCopy) -> list[Field]:
@@ -139,10 +167,15 @@ def _list_fields(copy: StoryCopy) -> list[Field]:
     return [*fields, ("Sender", f"{local}-bounces@{domain}"), ("List-Post", f"<mailto:{address}>")]
 
 
-def _subject(letter: Letter, copy: StoryCopy) -> str:
-    text = letter.subject
+def subject_text(letter: Letter, copy: StoryCopy) -> str:
+    """The subject as people read it; a list may put its name in front."""
     if copy.group is not None and letter.serial % 2:
-        text = f"[{copy.group.person.name}] {text}"
+        return f"[{copy.group.person.name}] {letter.subject}"
+    return letter.subject
+
+
+def _subject(letter: Letter, copy: StoryCopy) -> str:
+    text = subject_text(letter, copy)
     # Where nothing else names a mail its subject does, so it must be readable.
     return header_text(text, letter.serial + 3 * copy.owner, faithful=letter.message_id is None)
 

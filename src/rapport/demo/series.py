@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
-from rapport.demo.agenda import AHEAD, BACK, DAY, SAFE_AHEAD, Agenda, instant
+from rapport.demo.agenda import BACK, DAY, SAFE_AHEAD, Agenda, instant
 from rapport.demo.appointment import Answer, Appointment, Entry, Guest, Occasion, Page, Span
 from rapport.demo.casting import Casting
 from rapport.demo.clocks import software_of
@@ -51,6 +51,7 @@ class Series:
 
     Args:
         again: members whose calendars are exported a second time.
+        microsoft: members whose calendars are at Microsoft 365.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Series:
         awkward: Counter[str],
         *,
         again: frozenset[int],
+        microsoft: frozenset[int],
         now: int,
     ) -> None:
         self._rng = rng
@@ -68,6 +70,7 @@ class Series:
         self._casting = casting
         self._awkward = awkward
         self._again = again
+        self._microsoft = microsoft
         self._now = now
         self._today = datetime.fromtimestamp(now, ZONE).date()
 
@@ -113,14 +116,22 @@ class Series:
             return ()
         left_out = [part.span.start for part in parts if part not in shown]
         number = len(rhythm.before) + len(rhythm.days)
+        exceptions = tuple(part.exceptions[owner] for part in shown if owner in part.exceptions)
         whole = plan.entry(
             owner,
+            stamp=self._changed(plan, owner, exceptions),
             span=self._span(plan.span, (*rhythm.before, *rhythm.days)[0]),
             rule=rhythm.rule + (f";COUNT={number}" if rhythm.counted else ""),
             until=None if rhythm.counted else parts[-1].span.start,
             left_out=tuple(left_out),
         )
-        return (whole, *(part.exceptions[owner] for part in shown if owner in part.exceptions))
+        return (whole, *exceptions)
+
+    def _changed(self, plan: Plan, owner: int, exceptions: Sequence[Entry]) -> int:
+        """When the whole was changed: at Microsoft with each of its exceptions; whoever is right changed it last."""
+        if owner not in self._microsoft or not exceptions:
+            return plan.stamp
+        return plan.stamp + (120 if owner == plan.right else 60)
 
     # -- when ---------------------------------------------------------------------------------------------------
 
@@ -165,7 +176,7 @@ class Series:
         """A day from which so many days lie where calendars are read; months may begin that much earlier or later."""
         earliest = -BACK + _MONTH
         return self._today + timedelta(
-            days=self._rng.randint(earliest, max(AHEAD - length - _MONTH, earliest))
+            days=self._rng.randint(earliest, max(self._agenda.ahead - length - _MONTH, earliest))
         )
 
     def _span(self, first: Span, day: date) -> Span:
@@ -228,6 +239,9 @@ class Series:
         if self._rng.random() < 0.7 or not plain or index in plan.invited() or index in plan.owners:
             return None
         if index == plan.host or plan.organiser is None or plan.uid is None:
+            return None
+        if index in self._microsoft:
+            # There such a copy says its day and not its time, which nobody could tell from another one's.
             return None
         self._awkward["invited_to_one_occurrence"] += 1
         part = self._rng.choice(plain)

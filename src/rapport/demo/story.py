@@ -46,7 +46,15 @@ class Story:
         self._pen = Pen(company, self._rng)
         self._casting = Casting(company, self._rng, self._pen)
         self._post = Post(company, self._rng)
-        self._desk = Desk(self._rng, self._pen, self._post, self.threads, seed=seed, now=self._now)
+        self._desk = Desk(
+            self._rng,
+            self._pen,
+            self._post,
+            self.threads,
+            seed=seed,
+            now=self._now,
+            microsoft=company.microsoft,
+        )
         self.awkward: Counter[str] = self._desk.awkward
         self._linker = Linker(self.threads, self._rng)
         self._talks: deque[Talk] = deque(maxlen=_TALKS)
@@ -237,7 +245,9 @@ class Story:
             return self._contact_writes()
         past = talk.chain[-1]
         ours_wrote = past.author.person.kind is Kind.MEMBER
-        author = self._rng.choice(talk.theirs if ours_wrote or not talk.ours else talk.ours)
+        # Microsoft keeps no copy of the answers that it writes for somebody.
+        ours = [m for m in talk.ours if m.person.index not in self.company.microsoft]
+        author = self._rng.choice(talk.theirs if ours_wrote or not ours else ours)
         letter = self._desk.draft(
             author, [past.author], [], f"{self._rng.choice(words.AUTO_SUBJECTS)}{past.subject}", talk.thread
         )
@@ -300,6 +310,7 @@ class Story:
         letter.bcc = bcc or []
         people = [m for m in (author, *to, *cc) if m.person.kind is not Kind.GROUP]
         talk = Talk(
+            serial=letter.serial,
             thread=letter.thread,
             subject=letter.subject,
             ours=[m for m in people if m.person.kind is Kind.MEMBER],
@@ -313,7 +324,9 @@ class Story:
             letter.at = self._desk.midnight()
         if not hidden and self._rng.random() < 0.02:
             hidden = (self._casting.hidden_member().person.index,)
+        letter.talk = letter.serial
         self._desk.finish(letter, hidden_owners=hidden)
+        self._note_conversation(letter, talk)
         if letter.message_id is not None:
             talk.remember(letter)
             self._talks.append(talk)
@@ -333,10 +346,16 @@ class Story:
         if self._rng.random() > 0.07:
             letter.at = max(letter.at, past.at + self._rng.randrange(60, 10_000))
         self._link(letter, talk, past)
+        letter.talk = talk.serial
         self._desk.finish(letter)
+        self._note_conversation(letter, talk)
         if letter.message_id is not None and letter.thread == talk.thread:
             talk.remember(letter)
         return letter
+
+    def _note_conversation(self, letter: Letter, talk: Talk) -> None:
+        held = {copy.owner for copy in letter.copies} & self.company.microsoft
+        self._desk.note(self._linker.hold(letter, talk, held))
 
     def _link(self, letter: Letter, talk: Talk, past: Letter) -> None:
         chance = self._rng.random()

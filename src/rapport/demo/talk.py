@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from random import Random
 
+from rapport.demo import words
 from rapport.demo.company import Kind, Person
 from rapport.demo.letter import Letter, Mention
 from rapport.demo.threads import ThreadBook
 
 _KEPT = 12
+_NOTHING = (None, "<yes>")
+_PREFIXES = sorted({*words.REPLY_PREFIXES, *words.FORWARD_PREFIXES}, key=len, reverse=True)
+
+
+def _without_prefix(subject: str) -> str:
+    """The subject as it was before it was answered; the story knows its own prefixes."""
+    return next((subject.removeprefix(one) for one in _PREFIXES if subject.startswith(one)), subject)
+
+
+@dataclass(slots=True)
+class _Held:
+    """Copies of one conversation and subject in one mailbox: one of the story's threads, and whether an answer that names nothing is among them."""
+
+    thread: int
+    has_cut_off: bool = False
+    waiting: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -17,18 +35,22 @@ class Talk:
     """One conversation as its people remember it.
 
     Attributes:
+        serial: of its first letter.
         ours: members who take part, by the address they use in it.
         theirs: the others.
         phantom: id of a mail that no mailbox holds, which the first mails answer.
         chain: the last letters with a Message-ID, oldest first.
+        held: what mailboxes at Microsoft hold of it, by owner and subject without prefix.
     """
 
+    serial: int
     thread: int
     subject: str
     ours: list[Mention]
     theirs: list[Mention]
     phantom: str | None = None
     chain: list[Letter] = field(default_factory=list)
+    held: dict[tuple[int, str], _Held] = field(default_factory=dict)
 
     def remember(self, letter: Letter) -> None:
         """Later letters may answer this one."""
@@ -91,6 +113,25 @@ class Linker:
             # Two parents, as a reply to several mails has them.
             oddity = "in_reply_to_two"
             letter.in_reply_to = f"<{target}>\n <{self._name_of(talk.chain[0])}>"
+        return oddity
+
+    def hold(self, letter: Letter, talk: Talk, owners: Collection[int]) -> str:
+        """Mailboxes at Microsoft hold a letter of the talk; returns what was odd about that.
+
+        There a provider says which mails are one conversation: an answer that names nothing belongs to those whose subject it has.
+        """
+        base, oddity = _without_prefix(letter.subject), ""
+        cut_off = base != letter.subject and not letter.references and letter.in_reply_to in _NOTHING
+        for owner in sorted(owners):
+            held = talk.held.setdefault((owner, base), _Held(letter.thread))
+            held.waiting.add(letter.thread)
+            held.has_cut_off |= cut_off
+            if held.has_cut_off:
+                if any(self._threads.root(one) != self._threads.root(held.thread) for one in held.waiting):
+                    oddity = "joined_by_conversation"
+                for thread in held.waiting:
+                    self._threads.join(held.thread, thread)
+                held.waiting.clear()
         return oddity
 
     def join(self, letter: Letter, talk: Talk, other: Talk) -> None:

@@ -24,6 +24,7 @@ class Twists:
 
     Args:
         again: members whose calendars are exported a second time.
+        microsoft: members whose calendars are at Microsoft 365.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Twists:
         awkward: Counter[str],
         *,
         again: frozenset[int],
+        microsoft: frozenset[int],
         now: int,
     ) -> None:
         self._rng = rng
@@ -41,6 +43,7 @@ class Twists:
         self._casting = casting
         self._awkward = awkward
         self._again = again
+        self._microsoft = microsoft
         self._now = now
         self._usual: _Weighted = (
             (self.plain, 55),
@@ -146,7 +149,7 @@ class Twists:
 
     def _twice_in_one_calendar(self, plan: Plan) -> Appointment | None:
         """One file holds two states of it, in any order."""
-        if plan.uid is None:
+        if plan.uid is None or plan.right in self._microsoft:
             return None
         self._awkward["twice_in_one_calendar"] += 1
         span = self._agenda.moved(plan.span)

@@ -70,6 +70,14 @@ class WholeCompany:
         """Everything there is to ingest in the end."""
         return self._sources(self.mail.mailboxes, self.calendars.calendars)
 
+    @property
+    def scripts(self) -> dict[str, list[Path]]:
+        """What mailbox and calendar of each member at Microsoft are at first, per member id; see `scripts.later_of`."""
+        return {
+            member: [mailbox, self.calendars.microsoft[member]]
+            for member, mailbox in self.mail.microsoft.items()
+        }
+
     def later(self) -> None:
         """Time passes: mail arrives, moves and goes, and calendars are exported again."""
         self.mail.later()

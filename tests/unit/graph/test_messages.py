@@ -73,6 +73,12 @@ def test_a_mail_that_came_in() -> None:
     assert not _structure()["invitation"]
 
 
+@pytest.mark.parametrize("date", ["yesterday afternoon", "Thu, 01 Jan 1970 00:00:00 +0000"])
+def test_a_date_in_the_header_counts_as_it_does_for_other_copies(date: str) -> None:
+    """What Graph makes of a date that nobody can read, or means, is not what the other copies of the mail have."""
+    assert _structure(internetMessageHeaders=_headers(("Date", date)))["sent"] is None
+
+
 def test_everybody_is_named_in_his_role() -> None:
     found = _people(
         sender=_person("assistant@a.example", "An"),

@@ -40,6 +40,7 @@ PREFIXES = [
     "Svar",
     "Ref",
     "Rép",
+    "Réf",
 ]
 
 

@@ -29,6 +29,8 @@ FEATURE_SCOPES: Final[Mapping[str, str]] = {"out_of_office": "MailboxSettings.Re
 """Optional features, each asked for in a sign-in of its own, so that it can be declined."""
 APPLICATION_SCOPE: Final = "https://graph.microsoft.com/.default"
 
+_SHARED: Final = ("organizations", "common", "consumers")
+"""Authorities that are no organisation."""
 _PERSONAL_TENANT: Final = "9188040d-6c67-4c5b-b112-36a304b66dad"
 _CAPABILITIES: Final = ["CP1"]
 """Says that claims challenges are understood; then tokens live for a day and end at once when somebody ends them."""
@@ -228,6 +230,26 @@ class MicrosoftSignIn:
             link = self.admin_consent_url(microsoft_tenant=microsoft_tenant, application=True)
             raise sign_in_error(answer, link=link, after_s=wire.after_s)
         return self._token(answer, None)
+
+    def check(self) -> bool:
+        """Looks whether the registration is in order, as far as that can be seen while nobody signs in.
+
+        Returns whether the client secret was tried: that takes an authority of one organisation.
+
+        Raises:
+            ConfigError: the authority is none.
+            SignInError: of kind `operator` or `unavailable`.
+        """
+        own = urlsplit(self._authority).path.strip("/")
+        if self._secret is None or own in _SHARED:
+            self._app(self._wire())
+            return False
+        try:
+            self.application_token(own)
+        except SignInError as error:
+            if error.kind in ("operator", "unavailable"):
+                raise
+        return True
 
     def admin_consent_url(
         self,

@@ -30,11 +30,11 @@ from rapport.settings import Endpoints, Settings, endpoints
 from rapport.store import open_store
 from rapport.store.database import Database
 from rapport_core.errors import ConfigError, RapportError, UnavailableError
-from rapport_schemas.topics import CATALOGUE, SINK_GROUP, WORKERS_GROUP
+from rapport_schemas.topics import CATALOGUE, CONNECTORS_GROUP, SINK_GROUP, WORKERS_GROUP
 
 _SECONDS = 10.0
 _LEAST_FREE_BYTES = 1024**3
-_NEED_KAFKA = frozenset({"topics", "workers", "sink"})
+_NEED_KAFKA = frozenset({"topics", "workers", "sink", "connectors"})
 _Found = TypeVar("_Found")
 _LIVELY = frozenset({ConsumerGroupState.STABLE, ConsumerGroupState.PREPARING_REBALANCING})
 
@@ -71,6 +71,9 @@ def examine(settings: Settings) -> list[Finding]:
         "sink": lambda: _group(where, SINK_GROUP, "the sink"),
         "dashboard": lambda: _dashboard(where.dashboard),
     }
+    if settings.microsoft_client_id is not None:
+        checks["connectors"] = lambda: _group(where, CONNECTORS_GROUP, "the connectors")
+        checks["microsoft"] = lambda: _microsoft(settings)
     for part, check in checks.items():
         # Without Kafka each of these would wait for its own time-out to say the same.
         if part in _NEED_KAFKA and not all(found.is_fine for found in findings if found.part == "kafka"):
@@ -198,6 +201,16 @@ def _asked(where: Endpoints, question: Callable[[AdminClient], _Found]) -> _Foun
         return question(kafka.admin(where))
     except KafkaException as error:
         raise kafka.unreachable(where.kafka) from error
+
+
+def _microsoft(settings: Settings) -> str:
+    from rapport.connecting.registration import sign_in_of  # noqa: PLC0415 - only who connects Microsoft 365 loads msal
+
+    is_tried = sign_in_of(settings).check()
+    said = (
+        "takes the client secret" if is_tried else "answers; a client secret is tried when somebody connects"
+    )
+    return f"{settings.microsoft_authority} {said}"
 
 
 def _dashboard(address: str | None) -> str:

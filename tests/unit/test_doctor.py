@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from graph import Simulator
+from graph.entra import CLIENT_ID, CLIENT_SECRET
+from rapport import doctor
 from rapport.doctor import Finding, examine
 from rapport.settings import Settings
 
@@ -50,3 +53,41 @@ def test_a_home_below_a_file_cannot_be_made(tmp_path: Path) -> None:
     """Whoever asks."""
     (tmp_path / "file").write_text("x")
     assert not findings(tmp_path / "file" / "home")["disk"].is_fine
+
+
+@pytest.mark.parametrize(
+    ("secret", "tenant", "is_fine", "words"),
+    [
+        (CLIENT_SECRET, "acme.example", True, "takes the client secret"),
+        ("expired", "acme.example", False, "the client secret of Rapport's app registration is wrong"),
+        ("expired", "organizations", True, "answers; a client secret is tried when somebody connects"),
+    ],
+)
+def test_it_looks_at_the_app_registration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str, tenant: str, is_fine: bool, words: str
+) -> None:
+    """A bad client secret stops every account, so it is no account's fault and must be told here."""
+    monkeypatch.setattr(doctor, "_SECONDS", 0.1)
+    simulator = Simulator(seed=7)
+    simulator.mailbox("anna@acme.example")
+    away = {"kafka": "127.0.0.1:1", "clickhouse": "http://u:p@127.0.0.1:1/rapport"}
+    with simulator.serve(tmp_path) as served:
+        found = findings(
+            tmp_path / "home",
+            **away,
+            ca_file=served.ca_file,
+            microsoft_client_id=CLIENT_ID,
+            microsoft_client_secret=secret,
+            microsoft_authority=f"{served.host}/{tenant}",
+        )
+    assert found["microsoft"].is_fine is is_fine
+    assert words in found["microsoft"].text
+    assert not found["connectors"].is_fine
+
+
+def test_without_microsoft_nothing_of_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_SECONDS", 0.1)
+    found = findings(tmp_path, kafka="127.0.0.1:1", clickhouse="http://u:p@127.0.0.1:1/rapport")
+    assert not {"microsoft", "connectors"} & found.keys()

@@ -230,6 +230,26 @@ def test_application_permissions_need_a_secret(simulator: Simulator) -> None:
         sign_in_at(simulator, secret=None).application_token("acme.example")
 
 
+def test_the_registration_of_one_organisation_is_checked_with_its_secret(
+    simulator: Simulator, anna: Mailbox
+) -> None:
+    """Whatever the organisation has admitted so far; only what the operator must mend is an error."""
+    sign_in = MicrosoftSignIn(CLIENT_ID, CLIENT_SECRET, f"{HOST}/{anna.tenant}", SimulatedHttp(simulator))
+    for scopes in (set[str](), {"Mail.Read"}):
+        simulator.company("acme").application_scopes = scopes
+        assert sign_in.check()
+    wrong = MicrosoftSignIn(CLIENT_ID, "wrong", f"{HOST}/{anna.tenant}", SimulatedHttp(simulator))
+    assert refused(wrong.check).code == "bad_secret"
+    simulator.entra.stumble()
+    assert refused(wrong.check).kind == "unavailable"
+
+
+def test_the_registration_for_several_organisations_is_checked_without(simulator: Simulator) -> None:
+    assert not sign_in_at(simulator).check()
+    assert not sign_in_at(simulator, secret=None).check()
+    assert simulator.entra.calls == []
+
+
 def test_the_link_for_a_whole_tenant_asks_for_the_applications_permissions(
     sign_in: MicrosoftSignIn,
 ) -> None:

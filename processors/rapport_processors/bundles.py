@@ -32,7 +32,15 @@ _COPY_BYTES, _CLAIM_BYTES, _PAIR_BYTES = 56, 36, 36
 
 
 def _empty() -> RoutedBody:
-    return {"copies": [], "claims": [], "joins": [], "labels": [], "redecide": [], "packed": []}
+    return {
+        "copies": [],
+        "claims": [],
+        "joins": [],
+        "labels": [],
+        "redecide": [],
+        "packed": [],
+        "residues": [],
+    }
 
 
 def pack(copy: Copy, hash_key: bytes) -> PackedCopy:
@@ -42,6 +50,7 @@ def pack(copy: Copy, hash_key: bytes) -> PackedCopy:
         "row": keyed_hash(hash_key, "copy", copy["key"]),
         "version": copy["version"],
         "copy": encode_body("copy", copy),
+        "kept": False,
     }
 
 
@@ -100,11 +109,21 @@ class Bundles:
         bundle.room(_COPY_BYTES + len(packed["copy"]))["packed"].append(packed)
         return packed["row"]
 
-    def drop(self, tenant: str, gen: int, id_: bytes, row: bytes, version: int) -> None:
-        """A copy without content: what is kept under its row is removed, and nothing older comes there again."""
+    def drop(
+        self, tenant: str, gen: int, id_: bytes, row: bytes, version: int, *, is_counted: bool = False
+    ) -> None:
+        """A copy without content: what is kept under its row is removed, and nothing older comes there again.
+
+        `is_counted`: who took part in it stays counted.
+        """
         bundle = self._target(tenant, gen, partition_of(id_, self._partitions))
-        dropped: PackedCopy = {"id": id_, "row": row, "version": version, "copy": b""}
+        dropped: PackedCopy = {"id": id_, "row": row, "version": version, "copy": b"", "kept": is_counted}
         bundle.room(_COPY_BYTES)["packed"].append(dropped)
+
+    def residue(self, tenant: str, gen: int, id_: bytes, body: bytes) -> None:
+        """What is left of an item whose counts are kept, for the shard of its message or meeting."""
+        bundle = self._target(tenant, gen, partition_of(id_, self._partitions))
+        bundle.room(_PAIR_BYTES + len(body))["residues"].append(body)
 
     def claims(self, tenant: str, gen: int, claims: Iterable[Linked]) -> None:
         """Claims, each for the shard of its id; once per batch."""

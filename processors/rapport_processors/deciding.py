@@ -13,15 +13,33 @@ from dataclasses import dataclass, field
 from rapport_core.ids import HASH_BYTES, keyed_hash
 from rapport_core.keys import TenantKeys
 from rapport_processors.directory import TenantDirectory
-from rapport_processors.items import author_hash, deletion, digest_of_deletion, item_of, possible_ids
+from rapport_processors.items import (
+    author_hash,
+    deletion,
+    digest_of_deletion,
+    item_of,
+    possible_ids,
+    public_id,
+)
 from rapport_processors.mail.messages import group as group_messages
 from rapport_processors.matching import decide
 from rapport_processors.meetings.assemble import meeting_of
 from rapport_processors.model import Decision, Meeting, Message
+from rapport_processors.residue import (
+    KeptResidues,
+    Seen,
+    Taken,
+    decode_residue,
+    frozen_item,
+    matched,
+    of_connections,
+    residue_of,
+    with_residues,
+)
 from rapport_processors.state import StateBatch, group, note_erasure
 from rapport_processors.sweeps import COPIES, INDEX
 from rapport_processors.terms import customer_term, near_term, terms_of_address, terms_of_copy
-from rapport_schemas.records import Copy, Item, PackedCopy
+from rapport_schemas.records import Copy, Item, PackedCopy, Residue
 from rapport_schemas.sealing import seal, unseal
 from rapport_schemas.topics import composite_key
 from rapport_schemas.wire import decode_body
@@ -67,6 +85,7 @@ class _Touched:
         came: the copies that came in this batch and are the newest of their rows, as they came.
         overtaken: copies that do not count, since there are newer ones: a lost batch may have published what they are.
         replaced: of these, what was stored and indexed.
+        kept: copies that were taken back while who took part stays counted, and the versions of the words that did it.
     """
 
     again: bool
@@ -74,6 +93,7 @@ class _Touched:
     came: dict[bytes, bytes] = field(default_factory=dict)
     overtaken: list[Copy] = field(default_factory=list)
     replaced: list[Copy] = field(default_factory=list)
+    kept: dict[bytes, tuple[Copy, int]] = field(default_factory=dict)
 
 
 class _Decided:
@@ -135,6 +155,7 @@ class TenantItems:
 
     Attributes:
         indexed: whether every stored item has its terms: not so where an earlier program kept them, until all were swept once.
+        residues: residues that this batch made, for the raw log, with their connections.
     """
 
     def __init__(
@@ -153,6 +174,8 @@ class TenantItems:
         self._headed = headed
         self._context = composite_key("state", tenant)
         self._touched: dict[bytes, _Touched] = {}
+        self._kept = KeptResidues(state, space)
+        self.residues: list[tuple[str, Residue]] = []
         self.indexed = self._is_indexed()
 
     def _is_indexed(self) -> bool:
@@ -194,6 +217,8 @@ class TenantItems:
                 touched.overtaken.append(late)
                 if not newer and row not in touched.came:
                     touched.replaced.append(late)
+                if not newer and packed["kept"]:
+                    touched.kept[row] = late, packed["version"]
             if newer:
                 return
         sealed = b""
@@ -204,6 +229,13 @@ class TenantItems:
         version = packed["version"].to_bytes(_VERSION_BYTES, "big")
         touched.came[row] = packed["copy"]
         self._state.put(rows, row, _ROW + version + sealed)
+
+    def take_residue(self, body: bytes) -> None:
+        """Keeps what the log says is left of an item, where it is not known yet."""
+        residue = decode_residue(body)
+        touched = self.touch(residue["id"], again=True)
+        if self._kept.take(residue):
+            touched.again = True
 
     def _version_of(self, stored: bytes) -> int:
         if stored[:1] == _ROW:
@@ -243,17 +275,101 @@ class TenantItems:
         decided = _Decided(self._state, group(self._space, _DECIDED, id_), touched, self._assignment_bytes)
         anchors = {copy["key"]: row for row, copy in copies.items()}
         after: dict[str, Message | Meeting] = {}
-        for said in _items_of(copies.values(), directory):
-            decision = decide(said, directory)
-            self._index_decision(id_, said, decision, is_new=touched.is_new)
-            item, digest = item_of(self._id, self._gen, self._keys, said, decision, self._assignment)
-            after[item["item_id"]] = said
+        seen = self._seen(copies.values(), directory)
+        if touched.kept:
+            self._keep(id_, copies, touched.kept, directory)
+        held, frozen = matched(seen, self._kept.of(id_), self._keys)
+        for one in seen:
+            self._index_decision(id_, one.said, one.decision, is_new=touched.is_new)
+            said, decision = with_residues(one.said, one.decision, held.get(one.item_id, ()))
+            item, digest = item_of(
+                self._id,
+                self._gen,
+                self._keys,
+                said,
+                decision,
+                self._assignment,
+                is_readable=one.decision.synced or not decision.synced,
+            )
+            after[one.item_id] = said
             rows = [anchors[copy["key"]] for copy in said.copies[:_MOST_ANCHORS]]
-            if decided.differs(item["item_id"], digest, b"".join((*rows, self._author(said.author)))):
-                publish(item, decided.replaced(item["item_id"]))
+            if decided.differs(one.item_id, digest, b"".join((*rows, self._author(said.author)))):
+                publish(item, decided.replaced(one.item_id))
+        alone = self._freeze(frozen, decided, publish)
         if len(copies) > 1 or touched.overtaken or decided.before or not after:
-            self._say_gone([*copies.values(), *touched.overtaken], after, decided, publish)
+            self._say_gone([*copies.values(), *touched.overtaken], after, decided, publish, alone)
         decided.close()
+
+    def _seen(self, copies: Iterable[Copy], directory: TenantDirectory) -> list[Seen]:
+        return [
+            Seen(public_id(self._keys, said), said, decide(said, directory))
+            for said in _items_of(copies, directory)
+        ]
+
+    def _keep(
+        self,
+        id_: bytes,
+        copies: Mapping[bytes, Copy],
+        kept: Mapping[bytes, tuple[Copy, int]],
+        directory: TenantDirectory,
+    ) -> None:
+        """Notes what would be lost with the copies that were taken back, one connection after the other."""
+        stays = {**copies, **{row: copy for row, (copy, _) in kept.items()}}
+        rows = {copy["key"]: row for row, copy in stays.items()}
+        for taken in of_connections(kept):
+            before = self._seen(stays.values(), directory)
+            for copy in taken.copies:
+                del stays[rows[copy["key"]]]
+            rest = self._seen(stays.values(), directory)
+            for residue in self._residues(id_, before, rest, taken, directory):
+                if self._kept.take(residue):
+                    self.residues.append((taken.connection, residue))
+
+    def _residues(
+        self,
+        id_: bytes,
+        before: Sequence[Seen],
+        rest: Sequence[Seen],
+        taken: Taken,
+        directory: TenantDirectory,
+    ) -> list[Residue]:
+        known = self._kept.of(id_)
+        kept_before, _ = matched(before, known, self._keys)
+        kept_rest, _ = matched(rest, known, self._keys)
+        gone = {copy["key"] for copy in taken.copies}
+        found = []
+        for one in before:
+            keys = {copy["key"] for copy in one.said.copies}
+            if not keys & gone:
+                continue
+            parts = self._seen([copy for copy in one.said.copies if copy["key"] in gone], directory)
+            left = [
+                with_residues(other.said, other.decision, kept_rest.get(other.item_id, ()))[1]
+                for other in rest
+                if keys & {copy["key"] for copy in other.said.copies}
+            ]
+            residue = residue_of(
+                id_,
+                one,
+                kept_before.get(one.item_id, ()),
+                taken,
+                [part.decision for part in parts],
+                left,
+                self._keys,
+            )
+            if residue is not None:
+                found.append(residue)
+        return found
+
+    def _freeze(self, frozen: Iterable[list[Residue]], decided: _Decided, publish: Publish) -> set[str]:
+        """Publishes items that are their residues alone. Returns their ids."""
+        found = set()
+        for residues in frozen:
+            item, digest = frozen_item(self._id, self._gen, self._keys, residues, self._assignment)
+            found.add(item["item_id"])
+            if decided.differs(item["item_id"], digest, residues[0]["author"]):
+                publish(item, decided.replaced(item["item_id"]))
+        return found
 
     def _index(self, id_: bytes, copies: Mapping[bytes, Copy], touched: _Touched) -> None:
         """Keeps the rows by which a directory change finds this id; the terms of copies follow from nothing but them."""
@@ -290,10 +406,14 @@ class TenantItems:
         after: Mapping[str, Message | Meeting],
         decided: _Decided,
         publish: Publish,
+        alone: set[str],
     ) -> None:
-        """Every id that was published, or may have been, and is no item now: it redirects to where its copies are."""
+        """Every id that was published, or may have been, and is no item now: it redirects to where its copies are.
+
+        `alone` are the items that are residues alone.
+        """
         possible = possible_ids(self._keys, copies)
-        without = sorted((possible.keys() | decided.before.keys()) - after.keys())
+        without = sorted((possible.keys() | decided.before.keys()) - after.keys() - alone)
         holders = self._holders(after) if without else {}
         authors = {copy["key"]: copy["message"]["author"] for copy in copies if copy["message"]}
         for gone in without:
@@ -302,7 +422,7 @@ class TenantItems:
                 key = possible[gone]
                 anchors = self._row(key) + self._author(authors.get(key, ""))
             found = (holders.get(anchors[at : at + HASH_BYTES]) for at in range(0, len(anchors), HASH_BYTES))
-            redirect = next(filter(None, found), None) or min(after, default=None)
+            redirect = next(filter(None, found), None) or min(after, default=min(alone, default=None))
             if decided.differs(gone, digest_of_deletion(redirect), anchors):
                 item = deletion(self._id, self._gen, gone, redirect, self._assignment)
                 publish(item, decided.replaced(gone))

@@ -82,6 +82,13 @@ def _message_ids(message: Message) -> list[str]:
     return sorted(found) if len(found) > 1 else list(found)
 
 
+def said_of_nothing() -> ItemBody:
+    """The body of an item of which nothing can be read."""
+    found: Any = blank("item_body")
+    body: ItemBody = found
+    return body
+
+
 def body_of(said: Message | Meeting, decision: Decision) -> ItemBody:
     """Everything a person could read of an item."""
     people = _fitting(said.people, _PEOPLE_CHARS, _person_chars)
@@ -141,6 +148,11 @@ def _reason(decision: Decision) -> str:
     return said if len(said) <= _REASON_CHARS else ""
 
 
+def public_id(keys: TenantKeys, said: Message | Meeting) -> str:
+    """What names the item in public."""
+    return _names(keys, said)[0]
+
+
 def _names(keys: TenantKeys, said: Message | Meeting) -> tuple[str, list[str]]:
     """The public id, and every id by which a person may ask for it."""
     if isinstance(said, Meeting):
@@ -149,10 +161,20 @@ def _names(keys: TenantKeys, said: Message | Meeting) -> tuple[str, list[str]]:
 
 
 def item_of(
-    tenant: str, gen: int, keys: TenantKeys, said: Message | Meeting, decision: Decision, assignment: int
+    tenant: str,
+    gen: int,
+    keys: TenantKeys,
+    said: Message | Meeting,
+    decision: Decision,
+    assignment: int,
+    *,
+    is_readable: bool = True,
 ) -> tuple[Item, bytes]:
-    """The item record, sealed, and a digest of all that it says: equal digests need no new record."""
-    public_id, ids = _names(keys, said)
+    """The item record, sealed, and a digest of all that it says: equal digests need no new record.
+
+    `is_readable`: whether its content may be shown: not so where it counts by residues alone (residue.py).
+    """
+    id_, ids = _names(keys, said)
     meeting = said if isinstance(said, Meeting) else None
     addresses = {person["address"] for person in said.people}
     addresses.add(said.author)
@@ -160,7 +182,7 @@ def item_of(
     item: Item = {
         "tenant": tenant,
         "gen": gen,
-        "item_id": public_id,
+        "item_id": id_,
         "kind": "meeting" if meeting else "email",
         "at": said.at_ms,
         "thread_key": said.thread_key.hex(),
@@ -178,7 +200,7 @@ def item_of(
         "redirect": None,
         "assignment": 0,
         "origin": _origin(said.copies),
-        "id_hashes": [keyed_hash(keys.hash, "message-id", id_) for id_ in ids[:_MOST_HASHES]],
+        "id_hashes": [keyed_hash(keys.hash, "message-id", one) for one in ids[:_MOST_HASHES]],
         "address_hashes": [_address_hash(keys.hash, address) for address in sorted(addresses)[:_MOST_HASHES]],
         "sealed": b"",
         "mark": None,
@@ -189,12 +211,12 @@ def item_of(
     }
     strangers = [stranger_of(keys, tenant, address) for address in decision.strangers]
     hashed = [(stranger["address"], stranger["domain"]) for stranger in strangers]
-    body = encode_body("item_body", body_of(said, decision))
+    body = encode_body("item_body", body_of(said, decision) if is_readable else said_of_nothing())
     # Sealing the same twice gives two texts: what was sealed is no part of what the record says.
     digest = blake2b(_plain([*item.values(), hashed]) + body, digest_size=HASH_BYTES).digest()
     item["assignment"] = assignment
     item["strangers"] = strangers
-    item["sealed"] = seal(keys.seal, body, composite_key("item", tenant, public_id))
+    item["sealed"] = seal(keys.seal, body, composite_key("item", tenant, id_))
     return item, digest
 
 

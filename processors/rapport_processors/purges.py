@@ -10,7 +10,7 @@ the same provider id goes on from there, so that nothing sent before the purge c
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
 from rapport_processors.state import StateBatch
@@ -19,10 +19,14 @@ from rapport_schemas.records import Holding
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """The highest purge of a connection: what pages with a number below `fetch` said is purged."""
+    """The highest purge of a connection: what pages with a number below `fetch` said is purged.
+
+    `keeps_counts`: who took part in what it drops stays counted (residue.py).
+    """
 
     fetch: int = -1
     revision: int = 0
+    keeps_counts: bool = False
 
     def concerns(self, holding: Holding) -> bool:
         """Whether the holding still has something from before it; only a crash leaves that."""
@@ -42,6 +46,10 @@ def _numbers(holding: Holding) -> list[int]:
     return found
 
 
+PURGE: Final = "purge"
+PURGE_KEEPING_COUNTS: Final = "purge_keeping_counts"
+"""Types of the page that takes back what a connection said."""
+
 NEVER: Final = Purged()
 
 
@@ -50,10 +58,9 @@ def read(state: StateBatch, rows: bytes) -> Purged:
     stored = state.get(rows)
     if stored is None:
         return NEVER
-    fetch, revision = json.loads(stored)
-    return Purged(fetch, revision)
+    return Purged(*json.loads(stored))
 
 
 def write(state: StateBatch, rows: bytes, purged: Purged) -> None:
     """Notes it."""
-    state.put(rows, b"", json.dumps([purged.fetch, purged.revision]).encode())
+    state.put(rows, b"", json.dumps(astuple(purged)).encode())

@@ -18,7 +18,9 @@ from rapport_processors.copies import PageContext
 from rapport_processors.coverage import COVERED, Covered
 from rapport_processors.listings import Listings
 from rapport_processors.outbox import OutRecord
+from rapport_processors.purges import PURGE, PURGE_KEEPING_COUNTS
 from rapport_processors.records import InRecord, dead_letter
+from rapport_processors.residue import RESIDUE, encode_residue, residues_of
 from rapport_processors.shelf import Shelf
 from rapport_processors.state import StateBatch, group, space
 from rapport_schemas.records import Change, Coverage, Page, PageBody
@@ -102,9 +104,12 @@ class _RouteBatch:
             self._changes(context, shelf)
             if shelf.came or shelf.left:
                 self._cover(record, *self._covered(place).changed(page, shelf.came, shelf.left))
-        elif page["type"] == "purge":
-            shelf.purge()
+        elif page["type"] in (PURGE, PURGE_KEEPING_COUNTS):
+            shelf.purge(keeps_counts=page["type"] == PURGE_KEEPING_COUNTS)
             self._cover(record, *self._covered(place).purged(page))
+        elif page["type"] == RESIDUE:
+            for residue in residues_of(page, tenant_keys):
+                self._bundles.residue(page["tenant"], context.gen, residue["id"], encode_residue(residue))
         elif page["type"] not in ("listing_begin", "listing_end"):
             raise PoisonError(
                 "unsupported_control", f"a page of type {page['type']} is not known to this version"

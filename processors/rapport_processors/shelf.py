@@ -7,6 +7,7 @@ something is said of it: a batch that was lost may have sent something else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from rapport_core.errors import PoisonError
 from rapport_core.ids import keyed_hash
@@ -296,12 +297,12 @@ class Shelf:
             self._state.put(self._rows, row, encode_body("holding", holding))
         return tally
 
-    def purge(self) -> None:
+    def purge(self, *, keeps_counts: bool = False) -> None:
         """Takes back everything that pages below this one said. Again and again it changes nothing more."""
         if self._fetch < self._purged.fetch:
             return
         # It stands before the rows it deletes: where a crash lets only the first changes through, no revision is lost.
-        self._purged = Purged(self._fetch, self._purged.revision)
+        self._purged = Purged(self._fetch, self._purged.revision, keeps_counts)
         purges.write(self._state, self._purges, self._purged)
         note_erasure(self._state)
         for row, stored in self._state.rows(self._rows).items():
@@ -377,11 +378,12 @@ class Shelf:
     def _delete(self, row: bytes, holding: Holding) -> None:
         self._state.delete(self._rows, row)
         if holding["revision"] > self._purged.revision:
-            self._purged = Purged(self._purged.fetch, holding["revision"])
+            self._purged = replace(self._purged, revision=holding["revision"])
 
     def _drop(self, id_: bytes, row: bytes, version: int) -> None:
         """Has a copy removed wherever it is."""
-        self._bundles.drop(self._context.page["tenant"], self._context.gen, id_, row, version)
+        tenant, gen = self._context.page["tenant"], self._context.gen
+        self._bundles.drop(tenant, gen, id_, row, version, is_counted=self._purged.keeps_counts)
 
 
 def _moved(copy: Copy, id_: bytes) -> Copy:

@@ -17,12 +17,14 @@ from rapport_processors.items import deletion
 from rapport_processors.marks import Marks
 from rapport_processors.outbox import OutRecord
 from rapport_processors.records import InRecord, dead_letter
+from rapport_processors.residue import pages_of
 from rapport_processors.state import StateBatch, space
 from rapport_schemas import topics
 from rapport_schemas.records import (
     DirectoryNotice,
     Item,
     Mark,
+    Residue,
     Routed,
     RoutedBody,
     ThreadAlias,
@@ -121,7 +123,7 @@ class WeaveBatch:
                     self._body(routed)
             except PoisonError as error:
                 self._outputs.append(dead_letter(self._wire, "weave", record.origin(), error, now_ms=now_ms))
-        self._finish()
+        self._finish(now_ms)
         self._marks.cascaded(self._bundles.cascades | self._ticks.cascades)
         left = [done for mark, spoken in marks if (done := self._marks.heard(mark, spoken, self._bundles))]
         self._outputs.extend(
@@ -162,22 +164,36 @@ class WeaveBatch:
             threads.join(self._state, tenant.space, pair["key"], pair["other"], tenant.relation)
         for pair in body["labels"]:
             threads.label(self._state, tenant.space, pair["key"], pair["other"], tenant.relation)
+        for residue in body["residues"]:
+            tenant.items.take_residue(residue)
         for tick in body["redecide"]:
             if tenant.sweep.is_due(tick):
                 again = routed["assignment"] != self._assignment  # then a lost batch may have run it
                 for id_ in tenant.sweep.slice(tick):
                     tenant.items.touch(id_, again=again)
 
-    def _finish(self) -> None:
+    def _finish(self, now_ms: int) -> None:
         known = self._directory.catch_up(sweeps.floor(self._state))
         for tenant in self._tenants.values():
             self._spread(tenant)
             directory = self._directory.tenant(tenant.id)
             tenant.items.decide(directory, self._item)
+            self._log_residues(tenant, now_ms)
             self._heed(tenant, directory, known - 1)
             tick = tenant.sweep.next_tick()
             if tick is not None:
                 self._ticks.redecide(tenant.id, tenant.gen, self._partition, tick)
+
+    def _log_residues(self, tenant: _Tenant, now_ms: int) -> None:
+        """To the raw log, from which everything can be derived again."""
+        by_connection: dict[str, list[Residue]] = {}
+        for connection, residue in tenant.items.residues:
+            by_connection.setdefault(connection, []).append(residue)
+        for connection, residues in by_connection.items():
+            key = composite_key(tenant.id, connection)
+            for page in pages_of(tenant.id, connection, residues, tenant.keys, now_ms):
+                value = self._wire.encode("page", page)
+                self._outputs.append(OutRecord(topics.MAIL_RAW[Lane.LIVE].name, None, key, value))
 
     def _heed(self, tenant: _Tenant, directory: TenantDirectory, known: int) -> None:
         """Adds to the sweep what the notices of this batch, and what the partition last decided with, say is affected.

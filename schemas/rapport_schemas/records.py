@@ -269,6 +269,42 @@ class PackedCopy(TypedDict):
     row: bytes
     version: int
     copy: bytes
+    kept: bool
+
+
+class Residue(TypedDict):
+    """What one connection's erased copies leave of an item whose counts are kept."""
+
+    id: bytes
+    item: str
+    connection: bytes
+    member: str
+    version: int
+    kind: str
+    at: int | None
+    ends: int | None
+    thread_key: bytes
+    mail_class: str
+    cancelled: bool
+    ambiguous: bool
+    members: list[str]
+    customers: list[str]
+    contacts: list[str]
+    author_members: list[str]
+    author_customers: list[str]
+    author_contacts: list[str]
+    declined: list[str]
+    author: bytes
+    first: int | None
+    last: int | None
+    sequence: int
+    updated: int
+
+
+class Residues(TypedDict):
+    """What is left of items of an erased connection."""
+
+    residues: list[Residue]
 
 
 class RoutedBody(TypedDict):
@@ -280,6 +316,7 @@ class RoutedBody(TypedDict):
     labels: list[KeyPair]
     redecide: list[bytes]
     packed: list[PackedCopy]
+    residues: list[bytes]
 
 
 class Item(TypedDict):

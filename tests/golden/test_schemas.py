@@ -75,16 +75,21 @@ def test_what_an_earlier_version_wrote_is_read(name: str, version: int) -> None:
 def _written(name: str, version: int, value: dict[str, Any]) -> bytes:
     """What that version wrote: packed, as lists in the order of its schema, or Avro."""
     if version >= wire.PACKED_SINCE.get(name, version + 1):
-        return msgspec.msgpack.encode(_in_order(value))
+        return msgspec.msgpack.encode(_in_order(wire.schema_json(name, version), value))
     buffer = io.BytesIO()
     fastavro.schemaless_writer(buffer, wire.schema(name, version), value)
     return buffer.getvalue()
 
 
-def _in_order(value: Any) -> Any:
-    if isinstance(value, dict):
-        return [_in_order(field) for field in value.values()]
-    return [_in_order(one) for one in value] if isinstance(value, list) else value
+def _in_order(kind: Any, value: Any) -> Any:
+    """Records as lists, in the order of their schema; one whose schema stands elsewhere and is only named, as a map."""
+    if isinstance(kind, list):
+        return None if value is None else _in_order(kind[-1], value)
+    if not isinstance(kind, dict):
+        return value
+    if kind["type"] == "array":
+        return [_in_order(kind["items"], one) for one in value]
+    return [_in_order(field["type"], value[field["name"]]) for field in kind["fields"]]
 
 
 def test_packed_records_grow_at_their_ends_only() -> None:

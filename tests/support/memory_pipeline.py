@@ -19,6 +19,7 @@ from rapport_core.ids import keyed_hash, partition_of
 from rapport_processors.directory import Directory, TenantDirectory
 from rapport_processors.fanout import fan_out
 from rapport_processors.outbox import OutRecord
+from rapport_processors.purges import PURGE, PURGE_KEEPING_COUNTS
 from rapport_processors.records import InRecord
 from rapport_processors.route import RouteStage
 from rapport_processors.state import StateBatch
@@ -51,6 +52,7 @@ from rapport_schemas.wire import Wire, blank, decode_body, encode_body
 
 TENANT = "acme"
 NOW_MS = 1_790_000_000_000
+_RAW_NAMES = frozenset(topic.name for topic in RAW_TOPICS)
 _WAKES = 0.1
 """How likely it is before each batch that a worker which lost its partitions wakes and writes."""
 
@@ -112,9 +114,16 @@ class MemoryPipeline:
 
     def append(self, records: Sequence[OutRecord]) -> None:
         for record in records:
-            partition = record.partition if record.partition is not None else 0
+            partition = self._chosen(record) if record.partition is None else record.partition
             log = self.logs[record.topic, partition]
             log.append(InRecord(record.topic, partition, len(log), record.key, record.value))
+
+    def _chosen(self, record: OutRecord) -> int:
+        """Where a record without a partition goes: pages to that of their connection, as `_publish` does."""
+        if record.topic not in _RAW_NAMES or record.value is None:
+            return 0
+        page: Page = self.wire.decode("page", record.value)
+        return partition_of(keyed_hash(b"k", page["connection"]), self.partitions)
 
     def publish_mail(
         self,
@@ -194,9 +203,11 @@ class MemoryPipeline:
         lane: Lane = Lane.LIVE,
         provider: str = "archive",
         raw: Mapping[Lane, Topic] = MAIL_RAW,
+        keeps_counts: bool = False,
     ) -> None:
         """Everything that the connection said before this is said no more."""
-        self._publish(raw[lane], connection, member, None, "", provider, fetch, {"type": "purge"})
+        kind = PURGE_KEEPING_COUNTS if keeps_counts else PURGE
+        self._publish(raw[lane], connection, member, None, "", provider, fetch, {"type": kind})
 
     def _publish(
         self,

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import structlog
 
 from rapport.erasing.order import Order, Step
-from rapport.erasing.said import PURGE, PURGE_KEEPING_COUNTS, Said
+from rapport.erasing.said import Said
 from rapport.ingest_lock import only_reader
 from rapport.settings import Endpoints, Settings
 from rapport.store import Store
@@ -18,6 +18,7 @@ from rapport.waiting import Progress, wait_for_visible
 from rapport_core.clock import Clock, to_ms
 from rapport_core.errors import ConfigError, PoisonError, UnavailableError
 from rapport_processors.mail.addresses import domain_of
+from rapport_processors.purges import PURGE, PURGE_KEEPING_COUNTS
 from rapport_producers.connection_log import EPOCH_BITS
 from rapport_schemas.records import Connection
 from rapport_schemas.sealing import seal, unseal

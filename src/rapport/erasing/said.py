@@ -28,9 +28,6 @@ from rapport_schemas.topics import (
 from rapport_schemas.wire import blank
 
 _GROUP: Final = "rapport-erasing-reader"
-PURGE: Final = "purge"
-PURGE_KEEPING_COUNTS: Final = "purge_keeping_counts"
-"""Types of the page that takes back what a connection said."""
 
 
 class Said:

@@ -25,6 +25,8 @@ CODE_SECONDS: Final = 600.0
 REFRESH_SECONDS: Final = 90 * 86_400.0
 OIDC: Final = frozenset({"openid", "profile", "email", "offline_access"})
 _PREFIX: Final = "https://graph.microsoft.com/"
+_ALL_LISTED: Final = ".default Mail.Read Calendars.Read User.Read"
+"""What the registration lists, which is asked for where nothing is named."""
 _ANY_TENANT: Final = frozenset({"organizations", "common"})
 
 AADSTS: Final[Mapping[int, tuple[str, str, str]]] = {
@@ -198,7 +200,7 @@ class Entra:
 
     def answers(self, path: str) -> bool:
         """Whether a path is of this host."""
-        return bool(re.match(r"/[^/]+/(oauth2/v2\.0|v2\.0|discovery)/", path))
+        return bool(re.match(r"/[^/]+/(oauth2/v2\.0/|v2\.0/|discovery/|adminconsent$)", path))
 
     def handle(self, ask: Ask) -> Answer:  # noqa: PLR0911 - one for each page
         """One request to any of its pages."""
@@ -211,7 +213,7 @@ class Entra:
                 return Answer(200, {"tenant_discovery_endpoint": endpoint, "metadata": []})
             case (("GET" | "POST"), "oauth2/v2.0/authorize"):
                 return self._authorize(ask)
-            case "GET", "v2.0/adminconsent":
+            case "GET", ("v2.0/adminconsent" | "adminconsent"):
                 return self._admin_consent(ask, tenant)
             case "POST", "oauth2/v2.0/devicecode":
                 return self._device_code(ask)
@@ -283,7 +285,9 @@ class Entra:
                     "admin_consent": "True",
                 },
             )
-        self._consent(company, query.get("scope", ""))
+        self._consent(company, query.get("scope", _ALL_LISTED))
+        if not redirect:
+            return Answer(200, "<html>You have consented.</html>")
         named = self.forged_tenant or company.tenant
         return _redirect(
             redirect,

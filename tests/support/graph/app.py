@@ -26,14 +26,14 @@ AT_ONCE: Final = 4
 
 
 class App:
-    """Serves the simulated hosts. `latency` is how long an answer takes, in seconds of `sleep`."""
+    """Serves the simulated hosts. `latency` is how long an answer takes; `sleep` is how an answer is held back."""
 
     def __init__(self, api: GraphApi, entra: Entra, lock: RLock, seed: int, sleep: Sleep) -> None:
         self.latency = 0.0
         self._api = api
         self._entra = entra
         self._lock = lock
-        self._sleep = sleep
+        self.sleep = sleep
         self._rng = random.Random(f"{seed} batches")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +70,7 @@ class App:
         if answer.settle:
             answer = await self._settled(ask, answer.settle, part=part)
         if answer.delay:
-            await self._sleep(answer.delay)
+            await self.sleep(answer.delay)
         return answer
 
     async def _settled(self, ask: Ask, settle: Callable[[], Awaitable[Answer]], *, part: bool) -> Answer:

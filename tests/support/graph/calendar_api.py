@@ -78,11 +78,15 @@ class CalendarApi:
     def event(self, ask: Ask, identifier: str) -> Answer:
         """A single event, a master or an occurrence."""
         parameters = only(ask, ("select",))
-        try:
-            whole = event_json(self.mailbox, self.mailbox.find_event(identifier)[1], ask)
-        except Refusal:
-            whole = occurrence_json(self.mailbox, self.mailbox.find_occurrence(identifier), ask)
+        whole = self._event_json(identifier, ask)
         return Answer(200, selected(whole, names(parameters.get("select")), _ON_REQUEST))
+
+    def _event_json(self, identifier: str, ask: Ask) -> Json:
+        try:
+            event = self.mailbox.find_event(identifier)[1]
+        except Refusal:
+            return occurrence_json(self.mailbox, self.mailbox.find_occurrence(identifier), ask)
+        return event_json(self.mailbox, event, ask)
 
     def instances(self, ask: Ask, identifier: str) -> Answer:
         """The occurrences of a series in a window, those cancelled left out."""

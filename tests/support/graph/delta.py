@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from urllib.parse import quote
 
@@ -73,6 +73,8 @@ class Cursors:
     seed: int
     quirks: Quirks
     violations: list[str]
+    followed: dict[str, int] = field(default_factory=dict)
+    """Up to where somebody knows each resource: where the newest round that goes on began."""
     _all: dict[str, Cursor] = field(default_factory=dict)
     _count: int = 0
 
@@ -80,9 +82,13 @@ class Cursors:
         """One page of a delta."""
         stream.journal.settle(now)
         parameters = ask.parameters()
-        if CONTINUATIONS & set(parameters):
+        if list(parameters.items()) == [("deltatoken", "")]:
+            # Where the Location of a reset leads: from nothing, with nothing asked for.
+            token, cursor = self._begun(stream, stream.options(replace(ask, query=())), None)
+        elif CONTINUATIONS & set(parameters):
             token, cursor = self._continued(stream, ask, parameters)
             if cursor.round is None:
+                self.followed[stream.resource] = cursor.position
                 token, cursor = self._begun(stream, cursor.options, cursor.position)
         else:
             token, cursor = self._begun(stream, stream.options(ask), None)

@@ -11,6 +11,8 @@ It ends with SIGTERM. `control` is plain HTTP, for this machine only; bodies and
     POST /faults     {method, path, mailbox?, count?, kind?, after?, seconds?}, {rate, kinds?} or {clear: true}
     POST /entra      {signs_in?, fail?, count?, revoke?}                 an address, an AADSTS number, an address
     POST /push       {route?: [public, target], on?, lost?, missed?, doubled?, late?, together?}
+    POST /follow     {mailbox}                                           → {all: …}: what happened until now, for /behind
+    POST /behind     {all}                                               → whether whoever follows it does not know all that yet
     GET  /truth      ?mailbox=&begin=&end=                               → {mail: {…}, meetings: {…}}
     GET  /calls      ?since=N                                            → {next, calls: [[method, path, status, mailbox, part], …]}
     GET  /sent       ?since=N                                            → {next, sent: [[url, notifications, status], …]}
@@ -35,6 +37,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from graph.entra import CLIENT_ID, CLIENT_SECRET
+from graph.following import is_behind, lengths
 from graph.journal import Quirks
 from graph.push import PushQuirks
 from graph.simulator import Simulator
@@ -104,6 +107,14 @@ class Control:
         push.quirks = replace(push.quirks, **{name: told[name] for name in _QUIRKS if name in told})
         return {}
 
+    def follow(self, told: dict[str, Any]) -> Any:
+        """Everything that happened in a mailbox until now."""
+        return {"all": lengths(self._simulator.mailbox(told["mailbox"]))}
+
+    def behind(self, told: dict[str, Any]) -> Any:
+        """Whether somebody does not know that yet."""
+        return is_behind(self._simulator, told["all"])
+
     def truth(self, asked: dict[str, str]) -> Any:
         """What a mailbox holds."""
         truth = self._simulator.truth(self._simulator.mailbox(asked["mailbox"]))
@@ -156,7 +167,16 @@ class Control:
 def control_app(simulator: Simulator) -> Starlette:
     """The control as an application."""
     control = Control(simulator)
-    posted = (control.company, control.mailbox, control.tell, control.faults, control.entra, control.push)
+    posted = (
+        control.company,
+        control.mailbox,
+        control.tell,
+        control.faults,
+        control.entra,
+        control.push,
+        control.follow,
+        control.behind,
+    )
     read = (control.truth, control.calls, control.sent, control.violations)
     return Starlette(
         routes=[

@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from pathlib import Path
-from threading import RLock
+from threading import Event, RLock
 from typing import Final
 from urllib.parse import quote
 
@@ -73,6 +73,7 @@ class Push:
         on: off, nothing of what changes is ever told; what waits is kept.
         transport: how requests go out, for receivers in this process; None is the network.
         sent: every request, in order.
+        sent_some: set with each request that was answered or not; whoever waits for the next clears it.
         again_after: seconds until a request that was not taken is repeated.
     """
 
@@ -91,6 +92,7 @@ class Push:
 
     def __post_init__(self) -> None:
         self._rng = random.Random(f"{self.seed} push")
+        self.sent_some = Event()
 
     def route(self, public: str, target: str) -> None:
         """Who is known to the world by the address `public` listens at `target` (which may be plain http)."""
@@ -187,6 +189,7 @@ class Push:
         with self.lock:
             now = self.clock()
             self.sent.append(Sent(now, url, values, status))
+            self.sent_some.set()
             if not 200 <= status < 300:
                 for one in parcels:
                     if now - one.since < GIVEN_UP_AFTER:

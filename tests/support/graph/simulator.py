@@ -51,15 +51,15 @@ class Simulator:
         self.cursors = Cursors(seed, self.quirks, self.violations)
         self.faults = Faults(seed)
         self.throttle = Throttle(clock)
-        schema = graph_schema() if checked else GraphSchema.blind()
+        self.schema = graph_schema() if checked else GraphSchema.blind()
         self.push = Push(seed, clock, self.lock)
         self.subscriptions = Subscriptions(
-            self.directory, clock, self.push, self.lock, schema, self.entra.client_id
+            self.directory, clock, self.push, self.lock, self.schema, self.entra.client_id
         )
         self.api = GraphApi(
             self.directory,
             clock,
-            schema,
+            self.schema,
             self.cursors,
             self.faults,
             self.throttle,

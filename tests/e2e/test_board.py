@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from browsing import CHROMIUM, PHONE, WHY_NOT, Login, Visit, chromium, window
 from local_stack import RunningStack
 from rapport.demo.company import OWN_DOMAIN, TENANT, CompanySize
 from rapport.demo.steps import ingest_sources, load_directory
@@ -22,64 +21,15 @@ from rapport.demo.whole import WholeCompany, make_company
 from rapport.waiting import wait_for_visible
 
 Run = Callable[..., Any]
-CHROMIUM: Final = shutil.which("chromium")
 pytestmark = [
     pytest.mark.stack,
     pytest.mark.alone,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        CHROMIUM is None, reason="no chromium on the PATH: the pages are not tried in a browser"
-    ),
+    pytest.mark.skipif(CHROMIUM is None, reason=WHY_NOT),
 ]
-QUIET: Final = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 SIZE: Final = CompanySize(members=5, customers=8, contacts=30, copies=800, meetings=200)
-DESKTOP: Final = (1280, 900)
-PHONE: Final = (390, 844)
 NUMBERS: Final = ("emails", "sent", "received", "conversations", "meetings", "planned")
 REFUSED_LOGIN: Final = "status of 401"
-
-
-@dataclass(frozen=True)
-class Login:
-    """Who signs in with what."""
-
-    email: str
-    password: str
-
-
-@dataclass
-class Visit:
-    """One browser window of one person. `wrong` is everything a browser complains about."""
-
-    page: Page
-    address: str
-    wrong: list[str] = field(default_factory=list)
-
-    def open(self, path: str) -> None:
-        """Goes to a page of the dashboard."""
-        self.page.goto(self.address + path)
-
-    def sign_in(self, login: Login) -> None:
-        """Fills the form in, as a person does."""
-        self.open("/")
-        self.page.get_by_label("E-mail address").fill(login.email)
-        self.page.get_by_label("Password").fill(login.password)
-        self.page.get_by_role("button", name="Sign in").click()
-
-    def tab(self, name: str) -> None:
-        """Changes the table; htmx replaces the board in place."""
-        self.page.get_by_role("link", name=name).click()
-        self.page.wait_for_selector(f"section[aria-label='{name}']")
-
-    def settle(self) -> None:
-        """Waits for the chart, which is drawn last."""
-        self.page.wait_for_selector("#chart canvas")
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +60,8 @@ def logins(instance: RunningStack, company: WholeCompany) -> dict[str, Login]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One Chromium for all tests; each visit has its own cookies."""
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+    with chromium() as running:
         yield running
-        running.close()
 
 
 Visiting = Callable[..., Any]
@@ -122,41 +70,7 @@ Visiting = Callable[..., Any]
 @pytest.fixture
 def visit(browser: Browser, instance: RunningStack) -> Visiting:
     """Opens a window; when it closes, nothing may have been complained about."""
-
-    @contextmanager
-    def opened(
-        login: Login | None = None, size: tuple[int, int] = DESKTOP, tolerated: str = ""
-    ) -> Iterator[Visit]:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, locale="en-GB")
-        context.set_default_timeout(20_000)
-        context.add_init_script(
-            "addEventListener('securitypolicyviolation', e => console.error('CSP ' + e.violatedDirective))"
-        )
-        here = Visit(context.new_page(), instance.endpoints.dashboard or "")
-        _listen(here, tolerated)
-        if login is not None:
-            here.sign_in(login)
-            here.page.wait_for_selector("#board")
-        yield here
-        context.close()
-        assert here.wrong == []
-
-    return opened
-
-
-def _listen(here: Visit, tolerated: str) -> None:
-    def said(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not (tolerated and tolerated in message.text):
-            here.wrong.append(message.text)
-
-    def failed(request: Request) -> None:
-        # Whoever leaves a page before its chart is drawn aborts that request.
-        if request.failure != "net::ERR_ABORTED":
-            here.wrong.append(f"{request.failure}: {request.url}")
-
-    here.page.on("console", said)
-    here.page.on("pageerror", lambda error: here.wrong.append(str(error)))
-    here.page.on("requestfailed", failed)
+    return partial(window, browser, instance.endpoints.dashboard or "")
 
 
 def test_a_wrong_password_is_refused_and_a_right_one_opens_the_board(
@@ -342,11 +256,11 @@ def test_a_phone_shows_everything_without_scrolling_sideways(
             ("list", "/items?show=emails"),
         ):
             here.open(path)
-            _fits(here, tmp_path / f"phone-{name}.png")
+            here.fits(tmp_path / f"phone-{name}.png")
         here.page.locator("td.subject a").first.click()
-        _fits(here, tmp_path / "phone-item.png")
+        here.fits(tmp_path / "phone-item.png")
         here.page.get_by_role("link", name="Whole conversation").click()
-        _fits(here, tmp_path / "phone-conversation.png")
+        here.fits(tmp_path / "phone-conversation.png")
 
 
 def _counts(rapport: Run, by: str, days: int = 30) -> Any:
@@ -415,10 +329,3 @@ def _foreign_item(rapport: Run) -> str:
     """An item to which m1 does not belong, not even as somebody who declined."""
     every = rapport("items", "--tenant", TENANT, "--days", 365, "--json")
     return next(str(item["id"]) for item in every if "m1" not in item["members"])
-
-
-def _fits(here: Visit, picture: Path) -> None:
-    here.page.wait_for_load_state("networkidle")
-    here.page.screenshot(path=picture, full_page=True)
-    width = here.page.evaluate("document.documentElement.scrollWidth")
-    assert width <= PHONE[0], f"{picture.stem} is {width} px wide"

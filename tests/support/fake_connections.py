@@ -15,7 +15,7 @@ from rapport_core.errors import ConfigError
 from rapport_producers.microsoft_sign_in_errors import SignInError
 from rapport_producers.records import Owner, new_connection
 from rapport_schemas.records import Connection
-from rapport_sinks.clickhouse.completeness import Completeness, CoveredDay
+from rapport_sinks.clickhouse.completeness import Completeness, CoveredDay, Gap
 
 AUTHORITY = "https://login.microsoft.example/authorize"
 
@@ -55,6 +55,7 @@ class FakeConnections:
 
     records: list[Connection] = field(default_factory=list)
     days: dict[str, list[CoveredDay]] = field(default_factory=dict)
+    counted_at: str = "2026-11-23T06:00:10Z"
     addresses: dict[str, list[str]] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     own: dict[str, dict[str, object]] = field(default_factory=dict)
@@ -86,10 +87,13 @@ class FakeConnections:
         days = [one for one in self.days.get(connection, []) if one["day"] >= since.isoformat()]
         return {"connection": connection, "days": days, "last_sweep": None}
 
-    def missing(self, tenant: str, since: date) -> dict[str, int]:
+    def gaps(self, tenant: str, since: date) -> dict[str, Gap]:
         """See Comparisons."""
         asked = {name: self.completeness(tenant, name, since)["days"] for name in self.days}
-        return {name: sum(one["missing"] for one in days) for name, days in asked.items()}
+        return {
+            name: {"missing": sum(one["missing"] for one in days), "compared_at": self.counted_at}
+            for name, days in asked.items()
+        }
 
     # -- settings
 

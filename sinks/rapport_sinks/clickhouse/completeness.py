@@ -43,6 +43,18 @@ class Completeness(TypedDict):
     last_sweep: str | None
 
 
+class Gap(TypedDict):
+    """A connection in short.
+
+    Attributes:
+        missing: over all days that were asked for.
+        compared_at: when a stream of it was last compared (ISO 8601, UTC).
+    """
+
+    missing: int
+    compared_at: str
+
+
 class Away(TypedDict):
     """A member whose mailbox answers by itself now; `until` (ISO 8601, UTC) where the end is known."""
 
@@ -69,10 +81,12 @@ class ConnectionNumbers(Lookups):
             "last_sweep": None if at is None else iso(at),
         }
 
-    def missing(self, tenant: str, since: date) -> dict[str, int]:
-        """How much is missing of each connection over the same days, without those of which nothing is."""
-        rows = self._client.rows(_MISSING, {"tenant": tenant, "since": since})
-        return {row["connection"]: row["missing"] for row in rows}
+    def gaps(self, tenant: str, since: date) -> dict[str, Gap]:
+        """What comparing found over the same days, of every connection that was compared."""
+        rows = self._client.rows(_GAPS, {"tenant": tenant, "since": since})
+        return {
+            row["connection"]: {"missing": row["missing"], "compared_at": iso(row["at_ms"])} for row in rows
+        }
 
     def away(self, tenant: str, now: datetime) -> dict[str, Away]:
         """Who of the members is out of office now, by member, as far as their mailboxes may be asked."""
@@ -94,11 +108,10 @@ _COVERED = (
     "ARRAY JOIN days AS day, listed AS shown, present AS have "
     "WHERE shown > 0 AND (day >= {since:Date32} OR day = toDate32('1970-01-01')) GROUP BY day"
 )
-_MISSING = (
-    "SELECT connection, sum(shown - have) AS missing "
-    "FROM (SELECT connection, days, listed, present FROM coverage FINAL WHERE tenant = {tenant:String}) "
-    "ARRAY JOIN days AS day, listed AS shown, present AS have "
-    "WHERE day >= {since:Date32} OR day = toDate32('1970-01-01') GROUP BY connection HAVING missing > 0"
+_GAPS = (
+    "SELECT connection, toUnixTimestamp64Milli(max(at)) AS at_ms, sum(arraySum(arrayMap((day, shown, have) -> "
+    "if(day >= {since:Date32} OR day = toDate32('1970-01-01'), toInt64(shown) - toInt64(have), 0), "
+    "days, listed, present))) AS missing FROM coverage FINAL WHERE tenant = {tenant:String} GROUP BY connection"
 )
 _MATCHED = (
     "SELECT day, count() AS items FROM items FINAL WHERE tenant = {tenant:String} AND gen = {gen:UInt32} "

@@ -32,17 +32,16 @@ from rapport.dashboard.standing import (
     MICROSOFT,
     Whole,
     away,
-    missing_in,
+    compared_at,
     progress_of,
     state_of,
-    swept_at_of,
     whole_of,
 )
 from rapport.store.users import User
 from rapport_core.clock import from_ms
 from rapport_core.errors import ConfigError, InvariantError
 from rapport_schemas.records import Connection
-from rapport_sinks.clickhouse.completeness import CoveredDay
+from rapport_sinks.clickhouse.completeness import CoveredDay, Gap
 
 COMPARED_DAYS: Final = 200
 """A page shows this many days of comparisons: six months and some."""
@@ -116,12 +115,8 @@ def _rows(request: Request) -> list[Row]:
     now = parts.clock.now()
     names = parts.impact.names(user.tenant, "member")
     whose = _whose(user, names, found.read(user.tenant), with_microsoft=found.microsoft is not None)
-    missing = found.comparisons().missing(user.tenant, _since(now)) if found.comparisons else None
-    return [_row(request, *one, None if missing is None else missing.get(_id_of(one[2]), 0)) for one in whose]
-
-
-def _id_of(record: Connection | None) -> str:
-    return record["connection"] if record else ""
+    gaps = found.comparisons().gaps(user.tenant, _since(now)) if found.comparisons else {}
+    return [_row(request, member, name, record, gaps) for member, name, record in whose]
 
 
 def _whose(
@@ -144,41 +139,32 @@ def _whose(
     return found
 
 
-def _row(request: Request, member: str, name: str, record: Connection | None, missing: int | None) -> Row:
-    """`missing` is None where nobody can tell."""
+def _row(request: Request, member: str, name: str, record: Connection | None, gaps: Mapping[str, Gap]) -> Row:
     now = parts_of(request).clock.now()
     if record is None:
         return Row(member, name, None, state_of(None), 0, None, None, is_away=False)
+    gap = gaps.get(record["connection"])
     return Row(
         member,
         name,
         record,
         state_of(record),
-        missing or 0,
-        _whole(record, missing, now),
+        gap["missing"] if gap else 0,
+        _whole(record, gap, now),
         progress_of(record, pieces(request).pace),
         is_away=away(record, now),
     )
 
 
-def _whole(record: Connection, missing: int | None, now: datetime) -> Whole | None:
+def _whole(record: Connection, gap: Gap | None, now: datetime) -> Whole | None:
     """None for what nobody compares: archives, and what is disconnected."""
     if record["provider"] == "archive" or record["state"] == "disconnected":
         return None
-    return whole_of(swept_at_of(record), missing, now)
+    return whole_of(compared_at(record, gap), gap["missing"] if gap else 0, now)
 
 
 def _since(now: datetime) -> date:
     return (now - timedelta(days=COMPARED_DAYS)).date()
-
-
-def _compared(request: Request, record: Connection) -> Sequence[CoveredDay] | None:
-    """The days that were compared; None where nobody can tell."""
-    found = pieces(request)
-    if found.comparisons is None:
-        return None
-    since = _since(parts_of(request).clock.now())
-    return found.comparisons().completeness(record["tenant"], record["connection"], since)["days"]
 
 
 def _shared(request: Request, parts: Parts) -> dict[str, Any]:
@@ -196,17 +182,17 @@ def show_connection(request: Request) -> Response:
     user, parts, found = signed_in_of(request).session.user, parts_of(request), pieces(request)
     record = found_for(request, request.path_params["connection"])
     names = parts.impact.names(user.tenant, "member")
-    days = _compared(request, record)
+    days, gaps = _compared(found, record, _since(parts.clock.now()))
     name = names.get(record["member"], record["member"])
-    row = _row(request, record["member"], name, record, None if days is None else missing_in(days))
+    row = _row(request, record["member"], name, record, gaps)
     settings = None
     if found.settings is not None:
         settings = found.settings.read(user.tenant, record["connection"], record["member"])
     values = {
         "row": row,
         "record": record,
-        "days": days or (),
-        "gaps": [one for one in reversed(days or ()) if one["missing"]],
+        "days": days,
+        "gaps": [one for one in reversed(days) if one["missing"]],
         "is_moving": row.group == "reading",
         "settings": settings,
         "switches": SWITCHES,
@@ -218,6 +204,16 @@ def show_connection(request: Request) -> Response:
         **_shared(request, parts),
     }
     return page(request, "connection.html", values)
+
+
+def _compared(
+    found: ConnectionParts, record: Connection, since: date
+) -> tuple[Sequence[CoveredDay], Mapping[str, Gap]]:
+    """The days that were compared, and all of them in short; nothing where nobody can tell."""
+    if found.comparisons is None:
+        return (), {}
+    tenant, numbers = record["tenant"], found.comparisons()
+    return numbers.completeness(tenant, record["connection"], since)["days"], numbers.gaps(tenant, since)
 
 
 async def change_settings(request: Request) -> Response:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any, Protocol, TypedDict
 
 from rapport_schemas.records import Connection
-from rapport_sinks.clickhouse.completeness import Completeness
+from rapport_sinks.clickhouse.completeness import Completeness, Gap
 from rapport_sinks.clickhouse.matching_health import Health
 
 Json = Mapping[str, Any]
@@ -149,8 +149,8 @@ class Comparisons(Protocol):
         """Of one connection, from `since` on, and of what has no time."""
         ...
 
-    def missing(self, tenant: str, since: date) -> Mapping[str, int]:
-        """How much is missing over the same days, by connection; without those of which nothing is."""
+    def gaps(self, tenant: str, since: date) -> Mapping[str, Gap]:
+        """In short, over the same days, of every connection that was compared."""
         ...
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from rapport_core.clock import from_ms
 from rapport_schemas.records import Connection
-from rapport_sinks.clickhouse.completeness import CoveredDay
+from rapport_sinks.clickhouse.completeness import Gap
 
 Tone = Literal["good", "busy", "alarm", "off"]
 
@@ -180,25 +179,25 @@ class Whole:
     tone: Tone
 
 
-def whole_of(swept_at: datetime | None, missing: int | None, now: datetime) -> Whole:
-    """Green is: last comparison young, nothing missing. `missing` is None where nobody can tell."""
+def whole_of(compared: datetime | None, missing: int, now: datetime) -> Whole:
+    """Green is: last comparison young, nothing missing. `compared` is None where nobody can tell."""
     if missing:
         return Whole(f"{missing:,} missing".replace(",", "\N{NARROW NO-BREAK SPACE}"), "alarm")
-    if swept_at is None or missing is None:
+    if compared is None:
         return Whole("not compared yet", "off")
-    if now - swept_at > YOUNG:
-        return Whole(f"not compared for {duration(now - swept_at).removeprefix('about ')}", "alarm")
+    if now - compared > YOUNG:
+        return Whole(f"not compared for {duration(now - compared).removeprefix('about ')}", "alarm")
     return Whole("nothing missing", "good")
 
 
-def swept_at_of(record: Connection) -> datetime | None:
-    """When everything was last compared with the provider."""
-    return None if record["last_sweep"] is None else from_ms(record["last_sweep"])
+def compared_at(record: Connection, gap: Gap | None) -> datetime | None:
+    """When everything was last compared with the provider and counted here; None: never yet.
 
-
-def missing_in(days: Sequence[CoveredDay]) -> int:
-    """Over all days."""
-    return sum(one["missing"] for one in days)
+    The connector has listed everything at the one time, and what it listed is counted up to the other.
+    """
+    if record["last_sweep"] is None or gap is None:
+        return None
+    return min(from_ms(record["last_sweep"]), datetime.fromisoformat(gap["compared_at"]))
 
 
 def away(record: Connection, now: datetime) -> bool:

@@ -52,18 +52,23 @@ def test_the_days_of_all_streams_add_up(bench: Bench) -> None:
     assert days(bench) == [day("2026-11-02", 5, 4), day("2026-11-03", 3, 3)]
 
 
-def test_what_is_missing_of_each_connection_is_one_question(bench: Bench) -> None:
-    """The same as over its days; complete ones and other tenants are not named."""
+def test_all_connections_in_short_are_one_question(bench: Bench) -> None:
+    """The same as over the days of each; a complete one is named, another tenant's is not."""
     said = [
-        coverage("inbox", {"2026-11-02": (5, 4), "": (2, 1), "2026-10-31": (9, 0)}),
-        coverage("sentitems", {"2026-11-03": (7, 2)}),
-        coverage("inbox", {"2026-11-02": (7, 7)}, connection="whole"),
-        coverage("inbox", {"2026-11-02": (8, 0)}, tenant="other"),
+        coverage("inbox", {"2026-11-02": (5, 4), "": (2, 1), "2026-10-31": (9, 0)}, at=ms(20)),
+        coverage("sentitems", {"2026-11-03": (7, 2)}, at=ms(21)),
+        coverage("inbox", {"2026-11-02": (7, 7)}, connection="whole", at=ms(19)),
+        coverage("inbox", {}, connection="empty", at=ms(18)),
+        coverage("inbox", {"2026-11-02": (8, 0)}, tenant="other", at=ms(20)),
     ]
     bench.broker.append(*(coverage_record(one, offset) for offset, one in enumerate(said)))
     bench.run()
-    found = ConnectionNumbers(bench.client).missing("acme", SINCE)
-    assert found == {"c1": sum(one["missing"] for one in days(bench))} == {"c1": 7}
+    assert ConnectionNumbers(bench.client).gaps("acme", SINCE) == {
+        "c1": {"missing": sum(one["missing"] for one in days(bench)), "compared_at": "2026-11-21T09:00:00Z"},
+        "whole": {"missing": 0, "compared_at": "2026-11-19T09:00:00Z"},
+        "empty": {"missing": 0, "compared_at": "2026-11-18T09:00:00Z"},
+    }
+    assert sum(one["missing"] for one in days(bench)) == 7
 
 
 def test_the_newest_record_of_a_stream_replaces_all_its_days(bench: Bench) -> None:

@@ -31,6 +31,7 @@ Visit = Callable[[str], TestClient]
 def room() -> FakeConnections:
     """Anna is connected, Bo must sign in again, the third has nothing; another company has one, too."""
     return FakeConnections(
+        days={"microsoft-m1": []},
         records=[
             record("m1"),
             record("m2", state="needs_auth", reason=f"The password was changed {EVIL}."),
@@ -205,9 +206,8 @@ def test_the_list_is_sorted_by_any_column(
         record("m2", oldest=ms(2026, 1, 1)),
         record("m3", last_sync=ms(2026, 11, 23, 12)),
     ]
-    room.days["microsoft-m3"] = [compared("2026-11-22", 50, 49)]
-    if "nonsense" in query:
-        room.days.clear()
+    if "missing" in query:
+        room.days["microsoft-m3"] = [compared("2026-11-22", 50, 49)]
     page = told(visit("admin"), f"/connections?{query}")
     assert re.findall(r'<th scope="row"><a[^>]*><bdi>([^<]*)', page)[0] == first
 
@@ -263,6 +263,12 @@ def test_green_only_when_a_young_comparison_misses_nothing(visit: Visit, room: F
     assert page.count('<th scope="row">2026-11-22</th>') == 2  # among the gaps, and among all
     assert page.count('<th scope="row">2026-11-21</th>') == 1
     room.days["microsoft-m1"] = [compared("2026-11-21", 40, 40, 7)]
+    assert '<span class="light good">nothing missing</span>' in told(client)
+    room.days.clear()
+    assert '<span class="light off">not compared yet</span>' in told(
+        client
+    )  # listed, and nobody has counted it
+    room.days["microsoft-m1"] = []
     assert '<span class="light good">nothing missing</span>' in told(client)
     room.records = [record("m1", last_sweep=ms(2026, 11, 20))]
     assert '<span class="light alarm">not compared for 4 days</span>' in told(client)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fake_connections import ms, record
-from rapport.dashboard.standing import Pace, away, duration, progress_of, state_of, whole_of
+from rapport.dashboard.standing import Pace, away, compared_at, duration, progress_of, state_of, whole_of
 from rapport_core.clock import to_ms
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -51,21 +51,31 @@ def test_a_state_of_a_later_release_shows_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("swept", "missing", "words", "tone"),
+    ("compared", "missing", "words", "tone"),
     [
         (NOW - timedelta(hours=6), 0, "nothing missing", "good"),
         (NOW - timedelta(hours=6), 1234, "1\N{NARROW NO-BREAK SPACE}234 missing", "alarm"),
         (NOW - timedelta(days=3), 0, "not compared for 3 days", "alarm"),
         (NOW - timedelta(days=3), 2, "2 missing", "alarm"),
-        (None, None, "not compared yet", "off"),
-        (NOW, None, "not compared yet", "off"),
+        (None, 0, "not compared yet", "off"),
     ],
 )
 def test_green_is_a_young_comparison_with_nothing_missing(
-    swept: datetime | None, missing: int | None, words: str, tone: str
+    compared: datetime | None, missing: int, words: str, tone: str
 ) -> None:
-    whole = whole_of(swept, missing, NOW)
+    whole = whole_of(compared, missing, NOW)
     assert (whole.words, whole.tone) == (words, tone)
+
+
+def test_a_comparison_counts_once_it_was_listed_and_counted() -> None:
+    """A sweep whose listing nobody has worked through says nothing yet, and a young part of an old one no more than that."""
+    swept, counted = ms(2026, 11, 23, 6), "2026-11-21T06:00:00Z"
+    assert compared_at(record("m1", last_sweep=swept), None) is None
+    assert compared_at(record("m1", last_sweep=None), {"missing": 0, "compared_at": counted}) is None
+    old = compared_at(record("m1", last_sweep=swept), {"missing": 0, "compared_at": counted})
+    assert old == datetime(2026, 11, 21, 6, tzinfo=UTC)
+    young = compared_at(record("m1", last_sweep=swept), {"missing": 0, "compared_at": "2026-11-23T11:00:00Z"})
+    assert young == datetime(2026, 11, 23, 6, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import base64
 import hashlib
 from dataclasses import dataclass, field
 from email.utils import formatdate, parseaddr
+from functools import lru_cache
 from typing import Final
 
 from graph.clock import instant
@@ -131,8 +132,14 @@ def people(written: tuple[str, ...]) -> list[Json]:
 
 def person(written: str) -> Json:
     """One recipient; a person without a name is called by the address."""
-    name, address = parseaddr(written)
+    name, address = _parsed(written)
     return {"emailAddress": {"name": name or address, "address": address}}
+
+
+@lru_cache(maxsize=100_000)
+def _parsed(written: str) -> tuple[str, str]:
+    """The same people write again and again."""
+    return parseaddr(written)
 
 
 def _type(letter: Letter) -> Json:

@@ -12,7 +12,18 @@ from graph.journal import Journal, Quirks, Step
 from graph.letters import ON_REQUEST, Item, Letter
 from graph.mailbox import Folder, Mailbox
 from graph.paging import next_link, paged, wants_immutable
-from graph.query import LIST_PAGE, Comparison, comparisons, holds, names, only, order, page_size, selected
+from graph.query import (
+    LIST_PAGE,
+    OPERATORS,
+    Comparison,
+    comparisons,
+    holds,
+    names,
+    only,
+    order,
+    page_size,
+    selected,
+)
 from graph.wire import Answer, Ask, Json, Refusal
 
 DELTA_CAP: Final = 5_000
@@ -117,11 +128,9 @@ class MailApi:
             self.mailbox.listing(None) if found is None or found.search else self.mailbox.listing(found.id)
         )
         times, others = _by_time(filters)
-        kept = [
-            item
-            for item in items
-            if all(holds(one, {"receivedDateTime": int(item.received)}) for one in times)
-        ]
+        kept = list(items)
+        for _, operator, moment in times:
+            kept = [item for item in kept if OPERATORS[operator](int(item.received), moment)]
         if others:
             kept = [item for item in kept if _passes(item, others, self.mailbox)]
         name, descending = sort or ("receivedDateTime", True)
@@ -129,7 +138,7 @@ class MailApi:
             raise Refusal(
                 400, "BadRequest", f"The simulator sorts messages by receivedDateTime only, not by {name}."
             )
-        return sorted(kept, key=lambda item: (int(item.received), item.key), reverse=descending)
+        return kept[::-1] if descending else kept
 
     def _json(self, item: Item, parameters: Mapping[str, str], ask: Ask) -> Json:
         return message_json(self.mailbox, item, parameters, ask)

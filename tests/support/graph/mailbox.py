@@ -65,6 +65,8 @@ class Folder:
     """Keys of what lies in it now."""
     touched: int = 0
     """Grows whenever a listing of it would change."""
+    listed: tuple[int, list[Item]] = (-1, [])
+    """When it was listed last, in `touched`, and what then lay in it, the oldest first."""
 
 
 @exclusive
@@ -265,9 +267,13 @@ class Mailbox(Agenda):
         return item
 
     def listing(self, folder: str | None) -> list[Item]:
-        """What lies in a folder, or everywhere."""
-        keys: Iterable[str] = self.items if folder is None else sorted(self.folders[folder].items)
-        return [self.items[key] for key in keys]
+        """What lies in a folder, or everywhere, the oldest first."""
+        if folder is None:
+            return sorted(self.items.values(), key=_age)
+        found = self.folders[folder]
+        if found.listed[0] != found.touched:
+            found.listed = found.touched, sorted((self.items[key] for key in found.items), key=_age)
+        return found.listed[1]
 
     def out_of_office(
         self, status: str, since: float = 0.0, until: float = 0.0, audience: str = "all"
@@ -366,3 +372,7 @@ class Mailbox(Agenda):
 
     def _identifier(self, prefix: str) -> str:
         return identifier(self.rng, prefix)
+
+
+def _age(item: Item) -> tuple[int, str]:
+    return int(item.received), item.key

@@ -13,7 +13,7 @@ LIST_PAGE: Final = 10
 LARGEST_PAGE: Final = 1000
 
 _COMPARISON: Final = re.compile(r"\s*([A-Za-z/]+)\s+(eq|ne|ge|gt|le|lt)\s+('[^']*'|\S+)\s*")
-_OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "eq": lambda left, right: bool(left == right),
     "ne": lambda left, right: bool(left != right),
     "ge": lambda left, right: bool(left >= right),
@@ -89,7 +89,7 @@ def holds(comparison: Comparison, entity: Mapping[str, Any]) -> bool:
     left = entity.get(name)
     if isinstance(right, float) and isinstance(left, str):
         left = seconds_of(left)
-    return left is not None and _OPERATORS[operator](left, right)
+    return left is not None and OPERATORS[operator](left, right)
 
 
 def order(text: str | None, filtered: list[Comparison]) -> tuple[str, bool] | None:

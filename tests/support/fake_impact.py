@@ -73,6 +73,7 @@ class FakeTenant:
     items: list[FakeItem] = field(default_factory=list)
     timezone: str = "Europe/Stockholm"
     health: dict[str, Any] = field(default_factory=dict)
+    away: dict[str, Any] = field(default_factory=dict)
 
 
 class FakeImpact:
@@ -289,6 +290,11 @@ class FakeImpact:
     def timezone(self, tenant: str) -> str:
         """The tenant's zone."""
         return self._tenant(tenant).timezone
+
+    def away(self, tenant: str, now: datetime) -> Mapping[str, Any]:
+        """Whom the test sent away."""
+        assert now.tzinfo is not None
+        return self._tenant(tenant).away
 
     def generation(self, tenant: str) -> int:
         """Always the first."""

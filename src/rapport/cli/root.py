@@ -9,6 +9,7 @@ import typer
 
 from rapport import logs
 from rapport.cli import (
+    completeness,
     connecting,
     connections,
     dead_letters,
@@ -47,6 +48,7 @@ for flat in (
     status.app,
     matching.app,
     connections.app,
+    completeness.app,
     connecting.app,
     disconnecting.app,
     results.app,

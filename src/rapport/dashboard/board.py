@@ -45,8 +45,8 @@ class Column:
 def show_board(request: Request) -> Response:
     """The board of the session's tenant."""
     user = signed_in_of(request).session.user
-    asked = BoardQuery.from_query(request.query_params)
-    counts, total = _numbers(parts_of(request), user, asked)
+    asked, parts = BoardQuery.from_query(request.query_params), parts_of(request)
+    counts, total = _numbers(parts, user, asked)
     rows = arranged(list(counts["rows"]), asked)
     first = (asked.page - 1) * ROWS_PER_PAGE
     values = {
@@ -60,6 +60,7 @@ def show_board(request: Request) -> Response:
         "pages": max(1, -(-len(rows) // ROWS_PER_PAGE)),
         "largest": max((row["emails"] for row in rows), default=0),
         "columns": columns(asked),
+        "away": parts.impact.away(user.tenant, parts.clock.now()) if asked.tab == "member" else {},
         "links": Links(asked),
     }
     return page(request, "board.html", values)

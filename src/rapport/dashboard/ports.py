@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any, Protocol, TypedDict
 
 from rapport_schemas.records import Connection
-from rapport_sinks.clickhouse.completeness import Completeness, Gap
+from rapport_sinks.clickhouse.completeness import Away, Completeness, Gap
 from rapport_sinks.clickhouse.matching_health import Health
 
 Json = Mapping[str, Any]
@@ -103,6 +103,10 @@ class BoardReader(Protocol):
 
     def timezone(self, tenant: str) -> str:
         """The tenant's time zone."""
+        ...
+
+    def away(self, tenant: str, now: datetime) -> Mapping[str, Away]:
+        """Who of the members is out of office, by member, as far as their mailboxes may be asked."""
         ...
 
     def generation(self, tenant: str) -> int:

@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        microsoft_company(Path(folder), options.mailboxes) as company,
+        microsoft_company(Path(folder), options.mailboxes, checked=False) as company,
     ):
         with open_store(company.running.settings, company.running.endpoints) as store:
             for number in range(options.mailboxes):

@@ -6,8 +6,9 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -64,6 +65,9 @@ class MicrosoftCompany:
     running: RunningStack
     simulator: Simulator
     members: int
+    context: SSLContext
+    """Trusts the simulated hosts; reading the machine's certificates for it takes longer than signing somebody in."""
+    _made: ConnectingDesk | None = field(default=None, init=False)
 
     def mailbox(self, number: int) -> Mailbox:
         """The mailbox of a member."""
@@ -79,7 +83,7 @@ class MicrosoftCompany:
         desk = self._desk(store)
         redirect = "http://localhost" + RETURN_PATH
         url = desk.begin(TENANT, f"m{number}", redirect, _SESSION)
-        with httpx2.Client(verify=trusted(self.running.settings)) as browser:
+        with httpx2.Client(verify=self.context) as browser:
             answer = browser.get(url)
         assert answer.status_code == 302, answer.text
         return desk.finish(_SESSION, dict(parse_qsl(urlsplit(answer.headers["location"]).query)))
@@ -89,13 +93,15 @@ class MicrosoftCompany:
         self._desk(store).revoke(TENANT, f"microsoft-m{number}")
 
     def _desk(self, store: Store) -> ConnectingDesk:
-        settings, where = self.running.settings, self.running.endpoints
-        context = trusted(settings)
-        accounts = GraphAccounts(
-            settings.microsoft_graph,
-            lambda: httpx2.AsyncClient(verify=context, timeout=TIMEOUT_SECONDS),
-        )
-        return ConnectingDesk(store, LogRegistry(where), sign_in_of(settings), accounts, SystemClock())
+        if self._made is None or self._made.store is not store:
+            settings, where = self.running.settings, self.running.endpoints
+            accounts = GraphAccounts(
+                settings.microsoft_graph,
+                lambda: httpx2.AsyncClient(verify=self.context, timeout=TIMEOUT_SECONDS),
+            )
+            registry = LogRegistry(where)
+            self._made = ConnectingDesk(store, registry, sign_in_of(settings), accounts, SystemClock())
+        return self._made
 
     def connections(self) -> dict[str, Connection]:
         """The newest record of each connection, by member."""
@@ -134,10 +140,14 @@ class MicrosoftCompany:
 
 @contextmanager
 def microsoft_company(
-    folder: Path, members: int, seed: int = 7, **settings: str
+    folder: Path, members: int, seed: int = 7, *, checked: bool = True, **settings: str
 ) -> Iterator[MicrosoftCompany]:
-    """An instance with so many members, nobody connected yet; `settings` are environment names without `RAPPORT_`; an empty one is unset."""
-    simulator = Simulator(seed)
+    """An instance with so many members, nobody connected yet.
+
+    `checked`: the provider's answers are held against its schema, which costs it most of its time; `settings` are environment
+    names without `RAPPORT_`, an empty one is unset.
+    """
+    simulator = Simulator(seed, checked=checked)
     webhooks = free_port()
     simulator.push.route(PUBLIC, f"http://127.0.0.1:{webhooks}")
     for number in range(members):
@@ -155,7 +165,7 @@ def microsoft_company(
         }
         named = {f"RAPPORT_{name}": value for name, value in environment.items() if value}
         with stack(folder / "instance", environment=named) as running:
-            company = MicrosoftCompany(running, simulator, members)
+            company = MicrosoftCompany(running, simulator, members, trusted(running.settings))
             path = folder / "directory.json"
             path.write_text(json.dumps(directory(members)), "utf-8")
             done = running.rapport("directory", "load", str(path), "--tenant", TENANT, "--wait")

@@ -6,14 +6,19 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from graph_holdings import HeldItems
+from graph_lab import GraphLab
 from item_records import connection, connection_record, coverage, coverage_record, item, item_record
-from rapport_core.clock import to_ms
+from memory_connection_log import OWNER
+from rapport_core.clock import from_ms, to_ms
+from rapport_schemas.topics import RAW_TOPICS
 from rapport_sinks.clickhouse.client import ClickHouse
 from rapport_sinks.clickhouse.completeness import ConnectionNumbers, CoveredDay
 from rapport_sinks.clickhouse.lookups import Lookups
 from sink_bench import Bench
 
 SINCE = date(2026, 11, 1)
+_RAW_NAMES = {topic.name for topic in RAW_TOPICS}
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
@@ -146,3 +151,34 @@ def test_a_record_of_nothing_is_a_dead_letter_and_stops_nothing(bench: Bench) ->
     bench.run()
     assert [letter["reason"] for letter in bench.letters.sent] == ["invalid"] * 3
     assert Lookups(bench.client).item("acme", "i1") is not None
+
+
+def test_from_the_mailbox_to_the_numbers(bench: Bench) -> None:
+    """A sweep of a simulated mailbox, counted by route: the tables say what it listed and what never came."""
+    lab = GraphLab(seed=5)
+    try:
+        held = HeldItems(lab.log)
+        for number in range(4):
+            lab.deliver(f"in {number}", days_ago=1)
+        lab.connect_mail()
+        lab.deliver("lost", days_ago=1)
+        before = len(lab.log.records)
+        lab.poll_mail()
+        lab.log.records[before:] = [one for one in lab.log.records[before:] if one[0] not in _RAW_NAMES]
+        lab.sweep_mail()
+        held.catch_up()
+        yesterday = from_ms(lab.now_ms() - 86_400_000).date().isoformat()
+    finally:
+        lab.close()
+    for offset, one in enumerate(held.coverage()):
+        bench.broker.append(coverage_record(one, offset))
+    bench.broker.append(
+        item_record(item("i1", {"copies": [f"{OWNER.connection}\x1fa"]}, at=ms_of(yesterday)), 0)
+    )
+    bench.run()
+    found = ConnectionNumbers(bench.client).completeness("acme", OWNER.connection, date(2000, 1, 1))
+    assert found["days"] == [day(yesterday, 5, 4, 1)]
+
+
+def ms_of(name: str) -> int:
+    return to_ms(datetime.fromisoformat(f"{name}T09:00:00+00:00"))

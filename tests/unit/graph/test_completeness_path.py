@@ -13,7 +13,8 @@ from memory_connection_log import CrashError
 from rapport_producers.graph.calendar_sync import CalendarSync
 from rapport_producers.graph.healing import Healing
 from rapport_producers.graph.mail_sync import MailSync
-from rapport_schemas.records import Coverage
+from rapport_producers.graph.out_of_office import AutomaticReplies
+from rapport_schemas.records import Coverage, OutOfOffice
 from rapport_schemas.topics import MAIL_RAW, Topic
 
 Days = dict[tuple[str, str], tuple[int, int]]
@@ -165,6 +166,34 @@ def test_what_is_moved_while_it_is_missing_is_read_where_it_is(path: Path) -> No
     assert path.missing() == {}
     lab.sweep_mail()
     assert path.days() == path.expected()
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("disabled", "disabled"), ("alwaysEnabled", "always"), ("scheduled", "scheduled")],
+)
+def test_absence_is_read_as_graph_tells_it(path: Path, status: str, expected: str) -> None:
+    """Only with the permission; and an absence that is over is gone from the record."""
+    lab, now = path.lab, path.lab.clock()
+    lab.box.out_of_office(status, now - DAY, now + DAY, "contactsOnly")
+
+    def read(scopes: list[str]) -> OutOfOffice | None:
+        async def work(mail: MailSync, _: CalendarSync) -> OutOfOffice | None:
+            log, reader = mail._log, mail._reader
+            await log.announce(scopes=scopes)
+            await AutomaticReplies(reader._client, reader.mailbox, log).run()
+            return log.record["out_of_office"]
+
+        return lab.run(work)
+
+    assert read(["Mail.Read"]) is None
+    assert lab.asked("automaticRepliesSetting") == 0
+    found = read(["Mail.Read", "MailboxSettings.Read"])
+    assert found is not None
+    assert (found["status"], found["audience"]) == (expected, "contacts")
+    times = (round((now - DAY) * 1000), round((now + DAY) * 1000)) if status == "scheduled" else (None, None)
+    assert (found["since"], found["until"]) == times
+    assert read(["Mail.Read"]) is None
 
 
 def test_healing_asks_for_nothing_where_nothing_is_missing(path: Path) -> None:

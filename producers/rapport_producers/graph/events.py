@@ -91,7 +91,7 @@ def _fields(event: Json, master: Json | None) -> EventFields:
     rooms = _rooms(whole)
     attendees = [_attendee(one, rooms) for one in _dicts(whole.get("attendees"))]
     return {
-        "uid": _text(master or {}, "iCalUId") or _text(event, "iCalUId"),
+        "uid": _clean(master or {}, "iCalUId") or _clean(event, "iCalUId"),
         "original_start": (_original(whole, master) or start) if series else "",
         "series": series,
         "start": start,

@@ -90,7 +90,7 @@ def message_change(message: Json, stream: str) -> Change | None:
         preview=clean(" ".join(_text(message, "bodyPreview").split())[:PREVIEW_CHARS]),
         provider_time=instant_ms(message.get("receivedDateTime")),
         folder=_folder(stream),
-        conversation=_text(message, "conversationId"),
+        conversation=clean(_text(message, "conversationId")),
         structured=structure,
     )
     return mail_change(id_, fields)

@@ -321,6 +321,17 @@ async def test_what_passes_is_tried_again(trouble: Any) -> None:
 
 
 @virtually
+async def test_half_a_character_is_read() -> None:
+    """Mails are cut off anywhere; what is asked for again and again would come no better."""
+    graph = ScriptedGraph([httpx2.Response(200, content=b'{"bodyPreview": "so good \\ud83d", "size": 3}')])
+
+    assert await client_of(graph).get(Box(), "/me/messages/1") == {
+        "bodyPreview": "so good \ud83d",
+        "size": 3,
+    }
+
+
+@virtually
 async def test_an_answer_that_comes_drop_by_drop_is_given_up() -> None:
     """Else it would hold its turn for ever."""
 

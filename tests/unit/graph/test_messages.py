@@ -10,7 +10,9 @@ from rapport_core.errors import PoisonError
 from rapport_processors.mail.headers import split_headers
 from rapport_processors.mail.parse import parse_mail
 from rapport_producers.graph.messages import MESSAGE_PARAMS, message_change
+from rapport_producers.pages import fitting
 from rapport_schemas.records import MailFields, MailPerson, MailStructure
+from rapport_schemas.wire import encode_body
 
 
 def _person(address: str, name: str = "") -> dict[str, Any]:
@@ -221,3 +223,31 @@ def test_a_message_without_an_id_is_poison() -> None:
 def test_the_headers_and_both_properties_are_asked_for() -> None:
     assert "internetMessageHeaders" in MESSAGE_PARAMS["$select"].split(",")
     assert all(one in MESSAGE_PARAMS["$expand"] for one in ("0x1042", "0x1039"))
+
+
+def test_a_header_of_blanks_is_read_in_no_time() -> None:
+    """Whoever sends one must not stop a connector: the time grows with its length, not with its square."""
+    value = "a" + " " * 200_000 + "b\r\n \r\n c\nd"
+    mail = _mail(internetMessageHeaders=_headers(("X-Long", value), ("X-Longer", value * 3)))
+
+    assert mail["headers"] == b"X-Long: a" + b" " * 200_000 + b"b\n c\n d"
+
+
+def test_half_a_character_stops_no_mail() -> None:
+    """Mails are cut off anywhere, and a page of them is written all the same."""
+    half = "so good \ud83d"
+    person = {"emailAddress": {"name": half, "address": "kim@b.example"}}
+    change = message_change(
+        _message(
+            subject=half,
+            bodyPreview=half,
+            conversationId=half,
+            toRecipients=[person],
+            internetMessageHeaders=_headers(("X-Half", half)),
+        ),
+        "inbox",
+    )
+
+    assert change is not None
+    assert fitting(change)
+    assert encode_body("page_body", {"changes": [change]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -82,9 +83,9 @@ def _message_ids(message: Message) -> list[str]:
     return sorted(found) if len(found) > 1 else list(found)
 
 
-def said_of_nothing() -> ItemBody:
-    """The body of an item of which nothing can be read."""
-    found: Any = blank("item_body")
+def said_of_nothing(rule: str) -> ItemBody:
+    """The body of an item of which nothing can be read but why it counts."""
+    found: Any = {**blank("item_body"), "reason": json.dumps({"rule": rule})}
     body: ItemBody = found
     return body
 
@@ -211,7 +212,9 @@ def item_of(
     }
     strangers = [stranger_of(keys, tenant, address) for address in decision.strangers]
     hashed = [(stranger["address"], stranger["domain"]) for stranger in strangers]
-    body = encode_body("item_body", body_of(said, decision) if is_readable else said_of_nothing())
+    body = encode_body(
+        "item_body", body_of(said, decision) if is_readable else said_of_nothing(decision.rule)
+    )
     # Sealing the same twice gives two texts: what was sealed is no part of what the record says.
     digest = blake2b(_plain([*item.values(), hashed]) + body, digest_size=HASH_BYTES).digest()
     item["assignment"] = assignment

@@ -34,6 +34,8 @@ class Rule:
     EXCLUDED: Final = "excluded"
     NOT_A_MEETING: Final = "not_a_meeting"
     PRIVATE_MEETING: Final = "private_meeting"
+    COUNTS_KEPT: Final = "counts_kept"
+    """Nothing decided it: it counts by what an erased mailbox left (residue.py)."""
 
 
 SYNCED: Final[frozenset[str]] = frozenset(

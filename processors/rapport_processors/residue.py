@@ -22,6 +22,7 @@ from rapport_core.ids import HASH_BYTES, keyed_hash
 from rapport_core.keys import TenantKeys
 from rapport_processors.items import author_hash, said_of_nothing
 from rapport_processors.mail.messages import NEIGHBOUR_MS
+from rapport_processors.matching import Rule
 from rapport_processors.model import MAIL_CLASSES, Decision, Meeting, Message
 from rapport_processors.state import StateBatch, group
 from rapport_schemas.records import Copy, Item, Page, Residue, Residues
@@ -31,8 +32,6 @@ from rapport_schemas.wire import blank, decode_body, encode_body
 
 RESIDUE: Final = "residue"
 """Type of the page that brings residues."""
-RULE: Final = "counts_kept"
-"""The deciding rule of an item that counts by its residues alone."""
 
 _LISTS: Final = (
     "members",
@@ -178,7 +177,7 @@ def with_residues(
     if not residues:
         return said, decision
     lead = _lead(residues)
-    whole = decision if decision.synced else Decision(False, RULE, near=decision.near)
+    whole = decision if decision.synced else Decision(False, Rule.COUNTS_KEPT, near=decision.near)
     lists: dict[str, Any] = {name: _union(getattr(whole, name), residues, name) for name in _LISTS}
     declined = _declined(whole, lists["members"], {copy["member"] for copy in said.copies}, residues)
     decided = replace(
@@ -312,16 +311,16 @@ def frozen_item(
         ),
         "cancelled": lead["cancelled"],
         "synced": True,
-        "rule": RULE,
+        "rule": Rule.COUNTS_KEPT,
         "ambiguous": any(one["ambiguous"] for one in residues),
         **lists,
-        "declined_members": list(_declined(Decision(False, RULE), members, set(), residues)),
+        "declined_members": list(_declined(Decision(False, Rule.COUNTS_KEPT), members, set(), residues)),
     }
     item: Item = said
     digest = blake2b(_plain(list(item.values())), digest_size=HASH_BYTES).digest()
     item["assignment"] = assignment
     context = composite_key("item", tenant, item["item_id"])
-    item["sealed"] = seal(keys.seal, encode_body("item_body", said_of_nothing()), context)
+    item["sealed"] = seal(keys.seal, encode_body("item_body", said_of_nothing(Rule.COUNTS_KEPT)), context)
     return item, digest
 
 

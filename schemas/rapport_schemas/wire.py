@@ -37,7 +37,14 @@ FIXED_IDS: Final[dict[str, tuple[int, ...]]] = {
 }
 """Schemas of whole record values: the ids of their versions, first to present."""
 
-BODIES: Final[dict[str, int]] = {"page_body": 3, "routed_body": 4, "item_body": 4, "copy": 3, "holding": 4, "residues": 1}
+BODIES: Final[dict[str, int]] = {
+    "page_body": 3,
+    "routed_body": 4,
+    "item_body": 4,
+    "copy": 3,
+    "holding": 4,
+    "residues": 1,
+}
 """Schemas of what is sealed or kept in state: the present version of each."""
 
 PACKED_SINCE: Final[dict[str, int]] = {"routed_body": 3, "item_body": 3, "copy": 3, "holding": 3}

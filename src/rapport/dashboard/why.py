@@ -13,18 +13,24 @@ from rapport.dashboard.guard import signed_in_of
 from rapport.dashboard.parts import parts_of
 from rapport.dashboard.rendering import page
 from rapport.explaining.sentences import roles_of
+from rapport_processors.matching import Rule
 
+_COUNTS_KEPT: Final = (
+    "It was read from a mailbox that was disconnected; its content is erased, and only its numbers were kept."
+)
 _EMAIL_RULES: Final = {
     "contact_address": "An address in it belongs to a contact of a customer, and it was written by your team or by that side.",
     "customer_domain": "An address in it lies under a customer's domain, and it was written by your team or by that side.",
     "sync_unknown_sender": "Its author is unknown, but a team member and a customer's address both received it, "
     "and your settings count such mail.",
+    Rule.COUNTS_KEPT: _COUNTS_KEPT,
 }
 _MEETING_RULES: Final = {
     "contact_address": "An address in it belongs to a contact of a customer, and your team or that side organises it.",
     "customer_domain": "An address in it lies under a customer's domain, and your team or that side organises it.",
     "sync_unknown_organizer": "Its organiser is unknown, but a team member and a customer's address are both invited, "
     "and your settings count such meetings.",
+    Rule.COUNTS_KEPT: _COUNTS_KEPT,
 }
 _CLASSES: Final = {
     "human": "It was written by a person.",

@@ -182,6 +182,8 @@ class Explainer:
 
     def _open(self, decided: Decided, sealed: Sealed) -> _Content:
         """The item's record; where that is gone, the page. Of an erased page nothing is told, whatever is left of it."""
+        if decided["rule"] == Rule.COUNTS_KEPT:
+            return _Content(None, PageState.ERASED, [sentences.OF_PAGES[PageState.ERASED]])
         read = sealed.page(self._tenant, decided["origin"])
         notes = [sentences.OF_PAGES[read.state]] if read.state in sentences.OF_PAGES else []
         if read.state is PageState.ERASED:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rapport.explaining.log import PageState
+from rapport_processors.matching import Rule
 from rapport_sinks.clickhouse.lookups import Decided
 from rapport_sinks.clickhouse.predicate import Kind
 
@@ -18,6 +19,7 @@ _MAIL_RULES: Final = {
     "no_customer": "nobody in it is a contact or lies in a customer's domain, whichever the tenant matches by",
     "unknown_sender": "its author is neither a team member nor a customer's; the setting sync_unknown_sender would take it",
     "owner_not_listed": "the mailbox's owner is in none of its To, Cc and From, and owner_must_be_listed is on",
+    Rule.COUNTS_KEPT: "its content was erased with a mailbox whose counts are kept; no change of the directory touches it any more",
 }
 _MEETING_RULES: Final = {
     "contact_address": "an address in it is a contact's, and a team member or a contact organises it",
@@ -30,6 +32,7 @@ _MEETING_RULES: Final = {
     "take it",
     "owner_not_listed": "the calendar's owner neither organises nor attends it, and owner_must_be_listed is on",
     "not_a_meeting": "it is an entry of a calendar that is no meeting: focus time, out of office, a birthday, a busy block",
+    Rule.COUNTS_KEPT: _MAIL_RULES[Rule.COUNTS_KEPT],
     "private_meeting": "it is private, and the setting private_meetings skips those",
 }
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from urllib.parse import unquote
 
 import structlog
 
@@ -253,7 +254,8 @@ class Subscriptions:
 
 
 def _root(mailbox: Mailbox) -> str:
-    return mailbox.root.strip("/")
+    """As a body names it, in which nothing is quoted as it is in an address."""
+    return unquote(mailbox.root.strip("/"))
 
 
 def _key(entry: Registered) -> tuple[str, str, str]:

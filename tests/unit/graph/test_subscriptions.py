@@ -57,6 +57,13 @@ def test_with_application_permissions_the_users_own_id_is_named(service: PushSer
     assert service.resources == ["users/0f1e/events", "users/0f1e/messages"]
 
 
+def test_a_mailbox_named_by_its_address_is_not_quoted(service: PushService) -> None:
+    """The resource stands in a body, not in a path: there `%40` is nobody."""
+    service.mailbox.root = "/users/ann%40contoso.example"
+    assert ensure(service)
+    assert service.resources == ["users/ann@contoso.example/events", "users/ann@contoso.example/messages"]
+
+
 def test_every_subscription_has_a_secret_of_its_own(service: PushService) -> None:
     """One that leaks tells nothing of the others."""
     ensure(service)

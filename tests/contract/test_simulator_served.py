@@ -20,6 +20,7 @@ from graph import Letter, Mailbox, Quirks, Simulator
 from graph.clock import instant
 from graph.entra import CLIENT_ID, CLIENT_SECRET
 from graph.schema import DriftError, GraphSchema, needs_schema
+from graph.serving import Served
 from graph_asking import (
     ANN,
     DELTA,
@@ -175,6 +176,20 @@ def test_while_it_is_served_notifications_go_out_by_themselves(tmp_path: Path) -
         key = ann.deliver(Letter(JO, (ANN,)))
         assert simulator.push.sent_some.wait(120)
     assert [one["resourceData"]["id"] for one in arrived.told] == [key]
+
+
+def test_a_sender_that_fails_is_no_secret(tmp_path: Path) -> None:
+    """It would look like a Graph that tells nothing."""
+
+    async def fails() -> None:
+        raise LookupError("beside")
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        """Nobody asks."""
+
+    served = Served(app, tmp_path, fails)
+    with pytest.raises(LookupError, match="beside"):
+        served.close()
 
 
 def test_it_can_be_a_process_that_another_one_controls(tmp_path: Path) -> None:

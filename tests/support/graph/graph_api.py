@@ -28,7 +28,7 @@ LOOP: Final = 3
 """A token that was challenged this often and comes again is in a loop."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Call:
     """One request as the log has it. `part` says that it came in a batch."""
 

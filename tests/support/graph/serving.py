@@ -41,6 +41,7 @@ class Served:
         self.authority = f"{self.host}/organizations"
         self.ca_file = certificates.ca
         self._beside = beside
+        self._failed: list[Exception] = []
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -65,10 +66,12 @@ class Served:
         self.close()
 
     def close(self) -> None:
-        """No port is open any more; requests under way are cut off."""
+        """No port is open any more; requests under way are cut off. Raises what ended the work beside the server."""
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(STOPPED_WITHIN)
         self._socket.close()
+        if self._failed:
+            raise self._failed[0]
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=self._server.config.get_loop_factory()) as runner:
@@ -81,7 +84,8 @@ class Served:
         finally:
             for one in beside:
                 one.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            ended = await asyncio.gather(*beside, return_exceptions=True)
+            self._failed = [one for one in ended if isinstance(one, Exception)]
 
 
 class _Server(uvicorn.Server):

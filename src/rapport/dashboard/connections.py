@@ -186,7 +186,7 @@ def show_connection(request: Request) -> Response:
     name = names.get(record["member"], record["member"])
     row = _row(request, record["member"], name, record, gaps)
     settings = None
-    if found.settings is not None:
+    if found.settings is not None and record["state"] != "disconnected":
         settings = found.settings.read(user.tenant, record["connection"], record["member"])
     values = {
         "row": row,

@@ -38,6 +38,7 @@ class State:
         may_revoke: there is a consent to take back.
         may_start: signing in helps.
         button_says_it: the button that starts it stands for the words.
+        is_read: somebody reads it, or tries to.
     """
 
     words: str
@@ -46,11 +47,12 @@ class State:
     may_revoke: bool = False
     may_start: bool = False
     button_says_it: bool = False
+    is_read: bool = False
 
 
 _UNCONNECTED: Final = State("Not authenticated", "off", may_start=True, button_says_it=True)
 _STATES: Final = {
-    "connected": State("Authenticated", "good", may_revoke=True),
+    "connected": State("Authenticated", "good", may_revoke=True, is_read=True),
     "needs_auth": State(
         "Not authenticated",
         "alarm",
@@ -65,13 +67,18 @@ _STATES: Final = {
         may_start=True,
     ),
     "throttled": State(
-        "Authenticated", "busy", "The provider asks for patience; reading goes on by itself.", may_revoke=True
+        "Authenticated",
+        "busy",
+        "The provider asks for patience; reading goes on by itself.",
+        may_revoke=True,
+        is_read=True,
     ),
     "mailbox_unavailable": State(
         "Mailbox not available",
         "alarm",
         "The provider does not open this mailbox now; it is tried again by itself.",
         may_revoke=True,
+        is_read=True,
     ),
     "paused": State("Paused", "off", "Nothing is read until it goes on.", may_revoke=True),
     "disconnected": State("Disconnected", "off", "Nothing is read any more.", may_start=True),

@@ -288,6 +288,20 @@ def test_one_connections_page_has_everything_and_the_last_sync_at_the_bottom(
     assert state.rindex("Last sync: ") > state.rindex("Last comparison")
 
 
+def test_of_what_is_not_read_nothing_is_promised(visit: Visit, room: FakeConnections) -> None:
+    """After revoking the page does not say that changes show, and after the end there is nothing to set."""
+    client = visit("admin")
+    room.records = [record("m1", state="needs_auth")]
+    page = told(client, "/connections/of/microsoft-m1")
+    assert "changes show" not in page
+    assert "nothing missing" in page
+    room.records = [record("m1", state="disconnected")]
+    page = told(client, "/connections/of/microsoft-m1")
+    for gone in ("changes show", "Last comparison", "<select", "Addresses of"):
+        assert gone not in page, gone
+    assert "Last sync: " in page
+
+
 def test_an_archive_is_read_from_files(visit: Visit, room: FakeConnections) -> None:
     """It has nobody to sign in, and still can be ended."""
     room.records = [record("m1", connection="old mail/2025", provider="archive", last_sweep=None)]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, cast
@@ -99,6 +99,7 @@ class ConnectionLog:
         owner: the connection, its member and provider.
         epoch: the number it was opened under.
         record: the connection's record as it was last written.
+        ignored: the streams whose cursors were not believed when it was opened, and were not saved since.
     """
 
     def __init__(
@@ -108,9 +109,11 @@ class ConnectionLog:
         epoch: int,
         record: Connection,
         positions: Mapping[str, dict[str, Any]],
+        ignored: Iterable[str] = (),
     ) -> None:
         self._desk, self.owner, self.epoch, self.record = desk, owner, epoch, record
         self._positions = dict(positions)
+        self.ignored = set(ignored)
         self._count = 0
         # Duties run beside each other; the record and a cursor are written by one of them at a time, or one would undo the other's word.
         self._announcing, self._saving = asyncio.Lock(), asyncio.Lock()
@@ -214,12 +217,14 @@ class ConnectionLog:
             )
             await self._send(CURSORS, self._cursor_key(stream), cursor)
             self._positions[stream] = dict(position)
+            self.ignored.discard(stream)
 
     async def forget(self, stream: str) -> None:
         """Removes the stream's cursor."""
         async with self._saving:
             await self._send(CURSORS, self._cursor_key(stream), None)
             self._positions.pop(stream, None)
+            self.ignored.discard(stream)
 
     def _cursor_key(self, stream: str) -> bytes:
         return composite_key(self.owner.tenant, self.owner.connection, stream)
@@ -265,7 +270,9 @@ async def open_log(desk: Desk, owner: Owner, ledger: Ledger, epoch: int) -> Conn
             _log.warning("cursor_ignored", connection=owner.connection, stream=stream)
         else:
             positions[stream] = position
-    log = ConnectionLog(desk, owner, epoch, ledger.connection or new_connection(owner), positions)
+    ignored = ledger.cursors.keys() - positions.keys()
+    record = ledger.connection or new_connection(owner)
+    log = ConnectionLog(desk, owner, epoch, record, positions, ignored)
     for stream, position in positions.items():
         await log.save(stream, position)
     await log.announce(epoch=epoch)

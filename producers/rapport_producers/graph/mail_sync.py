@@ -19,7 +19,7 @@ Excluded folders (junk, trash and their like) are followed for ids only. Several
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -34,6 +34,7 @@ from rapport_producers.graph.folders import EXCLUDED, WELL_KNOWN, FolderTree, fo
 from rapport_producers.graph.messages import MESSAGE_PARAMS, message_change
 from rapport_producers.graph.rounds import (
     DeltaPage,
+    Found,
     Json,
     ListPage,
     Place,
@@ -56,7 +57,7 @@ PAGE_ITEMS: Final = 100
 PAGE_IDS: Final = 1000
 """Ids in one answer: as many as Graph gives."""
 
-_SLICE: Final = 20
+_SLICE: Final = 2
 """Pages of the past that are read between two looks at what changes now."""
 
 _TRIES: Final = 3
@@ -99,7 +100,8 @@ class MailSync:
         self._following, self._reading = asyncio.Lock(), asyncio.Lock()
         self._forgotten: set[str] = set()
         self._is_tree_old = False
-        self._vain = 0
+        self._missed = 0
+        self._restarts: Counter[str] = Counter()
 
     # -- duties -------------------------------------------------------------------------------------------------
 
@@ -136,6 +138,7 @@ class MailSync:
             stream = position["left"][0]
             try:
                 position = await self._list_step(_SWEEP, stream, position, Lane.BACKFILL)
+                self._missed = 0
             except NotFound:
                 self._miss()
                 await self._look()
@@ -165,23 +168,54 @@ class MailSync:
                 return
             tree = await self._read_tree()
             async with self._reading:
-                await self._take_tree(tree, link, None if position is None else position["folders"])
+                await self._take_tree(tree, link)
             self._is_tree_old = False
 
-    async def _take_tree(self, tree: FolderTree, link: str, known: Mapping[str, str] | None) -> None:
-        for folder, stream in tree.streams.items():
-            if known is None or known.get(folder) != stream:
-                total = tree.totals.get(folder, 0)
-                await self._begin_folder(folder, stream, total, is_first=known is None)
-        for folder, stream in (known or {}).items():
+    async def _take_tree(self, tree: FolderTree, link: str) -> None:
+        """Writes down what follows from the tree as it is; a crash in between leaves the rest to be found again."""
+        before, known = self._streams(), self._followed_as()
+        is_first = not before and not known
+        for cursor in sorted(self._log.ignored):
+            if cursor.startswith(_LISTING):
+                await self._log.save(cursor, {})
+        for folder, stream in known.items():
             if tree.streams.get(folder) != stream:
                 await self._end_folder(folder, stream, tree.streams.get(folder))
+        for folder, stream in tree.streams.items():
+            # The past of a folder that is new will be read. An excluded one may hold what others showed before, and one whose cursor
+            # was lost may have had any change meanwhile: these are listed.
+            is_new = self._lacks_history(folder, stream) and before.get(folder) != stream
+            if self._lacks_history(folder, stream):
+                await self._save_history(folder, tree.totals.get(folder, 0))
+            if known.get(folder) == stream:
+                continue
+            if not is_first and (not is_new or _MAIL + folder in self._log.ignored):
+                await self._log.save(_LISTING + stream, {})
+            await self._log.save(_MAIL + folder, {"stream": stream, "link": "", "is_new": True, "at": 0})
         await self._log.save(_TREE, {"link": link, "folders": dict(tree.streams)})
+
+    def _followed_as(self) -> dict[str, str]:
+        """The stream as which each folder is followed, by their cursors."""
+        names = (name for name in self._log.streams() if name.startswith(_MAIL))
+        return {name.removeprefix(_MAIL): self._position(name)["stream"] for name in names}
+
+    def _lacks_history(self, folder: str, stream: str) -> bool:
+        return stream not in EXCLUDED and self._log.position(_HISTORY + folder) is None
+
+    async def _save_history(self, folder: str, total: int) -> None:
+        await self._log.save(_HISTORY + folder, {"done": 0, "total": total, "place": asdict(Place())})
+
+    def _lacks_cursors(self) -> bool:
+        """Whether a cursor that must be there was not found when the connection was opened: one that an earlier owner saved too late."""
+        return any(name.startswith(_LISTING) for name in self._log.ignored) or any(
+            self._log.position(_MAIL + folder) is None or self._lacks_history(folder, stream)
+            for folder, stream in self._streams().items()
+        )
 
     async def _tree_link(self, position: Mapping[str, Any] | None) -> str | None:
         """Where the tree's next round of changes begins; None when nothing changed in it."""
         link: str = position["link"] if position else ""
-        is_changed = position is None or self._is_tree_old
+        is_changed = position is None or self._is_tree_old or self._lacks_cursors()
         try:
             link, is_news = await self._tree_round(link)
         except Resync:
@@ -215,14 +249,6 @@ class MailSync:
         async for found in self._reader.items(sorted(WELL_KNOWN), "mailFolders", params={"$select": "id"}):
             names |= {name: body["id"] for name, body in found.bodies.items() if body is not None}
         return names
-
-    async def _begin_folder(self, folder: str, stream: str, total: int, *, is_first: bool) -> None:
-        """A folder is new in a stream. What an excluded one holds matters when others may have shown it before."""
-        await self._log.save(_MAIL + folder, {"stream": stream, "link": "", "is_new": True, "at": 0})
-        if stream not in EXCLUDED:
-            await self._log.save(_HISTORY + folder, {"done": 0, "total": total, "place": asdict(Place())})
-        elif not is_first:
-            await self._log.save(_LISTING + stream, {})
 
     async def _end_folder(self, folder: str, stream: str, now: str | None) -> None:
         """A folder is no longer in a stream, which is listed without it; `now` is the stream that it is in."""
@@ -275,31 +301,36 @@ class MailSync:
         named = [id_ for id_, item in page.changed.items() if self._is_recent(item)]
         doubtful = page.gone + (named if stream in EXCLUDED else [])
         whole = [] if stream in EXCLUDED else named
-        still_here: set[str] = set()
         async for found in self._reader.items(doubtful, "messages", params=_LIGHT_PARAMS):
-            there = {id_: body for id_, body in found.bodies.items() if body and self._stream_of(body)}
-            still_here.update(id_ for id_, body in there.items() if self._stream_of(body) == stream)
-            recent = {id_: body for id_, body in there.items() if self._is_recent(body)}
-            whole += [id_ for id_, body in recent.items() if self._stream_of(body) not in EXCLUDED]
-            await self._publish_ids(
-                found.fetch, [b for b in recent.values() if self._stream_of(b) in EXCLUDED]
-            )
-        gone = [removed(id_) for id_ in page.gone if id_ not in still_here]
-        await self._log.page(Domain.MAIL, Lane.LIVE, stream, gone, page.fetch)
-        await self._publish_whole(whole)
+            there = [body for body in found.bodies.values() if body and self._is_recent(body)]
+            whole += [body["id"] for body in there if self._stream_of(body) not in {"", *EXCLUDED}]
+            excluded = [body for body in there if self._stream_of(body) in EXCLUDED]
+            await self._publish_absent(stream, found, page.gone)
+            await self._publish_ids(found.fetch, excluded)
+        await self._publish_whole(stream, whole)
 
-    async def _publish_whole(self, ids: list[str]) -> None:
-        """Publishes messages as they are now, each in the stream it is in now."""
+    async def _publish_absent(self, stream: str, found: Found, gone: Iterable[str] = ()) -> None:
+        """Says of messages that the changes of a stream named and that are not in it now. Of `gone` ones that holds if Graph refuses them."""
+        absent = [
+            id_ for id_, body in found.bodies.items() if body is None or self._stream_of(body) != stream
+        ]
+        absent += [id_ for id_ in gone if id_ in found.refused]
+        await self._log.page(Domain.MAIL, Lane.LIVE, stream, [removed(id_) for id_ in absent], found.fetch)
+
+    async def _publish_whole(self, stream: str, ids: list[str]) -> None:
+        """Publishes messages that the changes of a stream named as they are now, each in the stream it is in now."""
         async for found in self._reader.items(ids, "messages", params=MESSAGE_PARAMS):
+            await self._publish_absent(stream, found)
             streams: dict[str, list[Json]] = defaultdict(list)
-            for body in filter(None, found.bodies.values()):
-                streams[self._stream_of(body)].append(body)
+            for body in found.bodies.values():
+                if body is not None and self._is_recent(body):
+                    streams[self._stream_of(body)].append(body)
             streams.pop("", None)
-            for stream, bodies in sorted(streams.items()):
-                if stream in EXCLUDED:
+            for place, bodies in sorted(streams.items()):
+                if place in EXCLUDED:
                     await self._publish_ids(found.fetch, bodies)
                 else:
-                    await self._publish_contents(found.fetch, stream, bodies, Lane.LIVE)
+                    await self._publish_contents(found.fetch, place, bodies, Lane.LIVE)
             for id_, poison in found.refused.items():
                 await self._log.bury(self._origin(id_), poison)
 
@@ -336,14 +367,14 @@ class MailSync:
                 except NotFound:
                     self._miss()
                     return True
-                self._vain = 0
+                self._missed = 0
             return True
 
     def _miss(self) -> None:
         """A folder is not there: the tree has changed. Raises when looking at it again and again does not help."""
-        self._is_tree_old, self._vain = True, self._vain + 1
-        if self._vain > _TRIES:
-            self._vain = 0
+        self._is_tree_old, self._missed = True, self._missed + 1
+        if self._missed > _TRIES:
+            self._missed = 0
             raise NotFound
 
     async def _past_step(self) -> bool:
@@ -366,13 +397,16 @@ class MailSync:
         position = self._position(_MAIL + folder)
         try:
             page = await self._delta(folder, position["link"], Lane.BACKFILL)
-            fields = {"link": page.link, "is_new": not page.is_last}
-            await self._log.save(_MAIL + folder, {**position, **fields})
         except Resync:
-            self._vain += 1
-            if not position["link"] or self._vain > _TRIES:
+            self._restarts[folder] += 1
+            if not position["link"] or self._restarts[folder] > _TRIES:
+                del self._restarts[folder]
                 raise
             await self._log.save(_MAIL + folder, {**position, "link": ""})
+            return
+        if page.is_last:
+            self._restarts.pop(folder, None)
+        await self._log.save(_MAIL + folder, {**position, "link": page.link, "is_new": not page.is_last})
 
     async def _listing_step(self, cursor: str) -> None:
         stream = cursor.removeprefix(_LISTING)

@@ -16,7 +16,7 @@ from graph.directory import PERSONAL_TENANT
 from graph.entra import AADSTS, CLIENT_ID, CLIENT_SECRET
 from rapport_core.errors import ConfigError, InvariantError
 from rapport_producers.microsoft_sign_in import MicrosoftSignIn, SignedIn
-from rapport_producers.microsoft_sign_in_errors import CAUSES, SignInError, sign_in_error
+from rapport_producers.microsoft_sign_in_errors import CAUSES, ERRORS, SignInError, sign_in_error
 from simulated_sign_in import HOST, REDIRECT, SimulatedHttp, browse, sign_in_at
 
 
@@ -105,6 +105,27 @@ def test_a_page_that_says_no_is_told_with_the_link_that_helps(
     assert asked["client_id"] == [CLIENT_ID]
     assert asked["redirect_uri"] == [REDIRECT]
     assert "https://graph.microsoft.com/Mail.Read" in asked["scope"][0]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *("access_denied", "consent_required", "interaction_required", "login_required"),
+        *("invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_resource"),
+        *("server_error", "temporarily_unavailable"),
+    ],
+)
+@pytest.mark.usefixtures("anna")
+def test_every_error_that_the_page_comes_back_with_is_told(
+    simulator: Simulator, sign_in: MicrosoftSignIn, error: str
+) -> None:
+    """In words of its own, without Microsoft's, and the next sign-in is not the worse for it."""
+    simulator.entra.page_error = (error, "Anna may not do this. Trace ID: 1")
+    told = refused(lambda: signed_in(simulator, sign_in))
+    assert (told.kind, told.code) == (ERRORS[error].kind, ERRORS[error].code)
+    assert "Trace" not in str(told)
+    simulator.entra.page_error = None
+    assert signed_in(simulator, sign_in).account
 
 
 def test_what_an_administrator_opens_lets_the_member_in(

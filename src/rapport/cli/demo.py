@@ -12,10 +12,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from rapport import logs
-from rapport.demo.board import Stage, Step
+from rapport.demo.board import Stage, Step, bar
 from rapport.demo.company import OWN_DOMAIN, TENANT, CompanySize
 from rapport.demo.compare import Comparison
 from rapport.demo.drilldowns import drill_downs
+from rapport.demo.microsoft import SimulatedMicrosoft, simulated_microsoft, simulator_folder
 from rapport.demo.steps import (
     Ingested,
     compare_conversations,
@@ -25,6 +26,7 @@ from rapport.demo.steps import (
     ingest_sources,
     load_directory,
 )
+from rapport.demo.story import DAYS
 from rapport.demo.whole import Source, WholeCompany, make_company
 from rapport.local.supervisor import Supervisor
 from rapport.settings import Endpoints, Settings, load_settings
@@ -65,10 +67,16 @@ def demo(
     """Runs a made-up company through everything and compares every number with the truth.
 
     It starts services of its own in the folder demo below RAPPORT_HOME, empty each time; your own data is not touched.
+    In a checkout half of the members have their mail and calendar at a simulated Microsoft 365, the others in archives.
     Exits with 1 on any difference.
     """
     size = CompanySize(
-        members=members, customers=customers, contacts=contacts, copies=copies, meetings=meetings
+        members=members,
+        customers=customers,
+        contacts=contacts,
+        copies=copies,
+        meetings=meetings,
+        microsoft=simulator_folder() is not None,
     )
     settings = demo_settings(load_settings())
     logs.configure("error")
@@ -90,10 +98,11 @@ class _Demo:
         """Whether every cell was equal."""
         made = self._make(size, seed, match_by)
         with ExitStack() as running:
+            microsoft = self._open_microsoft(running, made) if size.microsoft else None
             with self._stage.step("starting Kafka, ClickHouse, workers, sink and page") as step:
                 up = running.enter_context(Supervisor(self._settings, report=_report, progress=step.show))
                 step.outcome = "everything runs"
-            self._feed(up.endpoints, made)
+            self._feed(up.endpoints, made, microsoft)
             self._show(up.endpoints, made)
             result = self._compare(up.endpoints, made)
             if stay and not up.is_stopping:
@@ -101,6 +110,10 @@ class _Demo:
         return result.equal
 
     def _make(self, size: CompanySize, seed: int, match_by: str) -> WholeCompany:
+        if not size.microsoft:
+            self._stage.say(
+                "All mailboxes come from archives: Microsoft 365 is simulated in a checkout only."
+            )
         with self._stage.step("writing the company") as step:
             made = make_company(
                 self._settings.home / "company",
@@ -116,10 +129,27 @@ class _Demo:
         self._stage.company(made)
         return made
 
-    def _feed(self, where: Endpoints, made: WholeCompany) -> None:
+    def _open_microsoft(self, running: ExitStack, made: WholeCompany) -> SimulatedMicrosoft:
+        """Makes the simulated Microsoft 365 the one of the instance."""
+        with self._stage.step("opening mailboxes at the simulated Microsoft 365") as step:
+            microsoft = running.enter_context(simulated_microsoft(self._settings.home / "microsoft", made))
+            members = len(made.scripts)
+            microsoft.open_mailboxes(lambda done: step.show(bar(done, members)))
+            self._settings = microsoft.settings(self._settings)
+            step.outcome = (
+                f"{members} of {len(made.company.members)} members are at the simulated Microsoft 365"
+            )
+        return microsoft
+
+    def _feed(self, where: Endpoints, made: WholeCompany, microsoft: SimulatedMicrosoft | None) -> None:
         """Everything in the order in which a directory, mailboxes and calendars become known."""
         self._load(where, made.mail.first_directory, "the directory, some of it still missing")
+        if microsoft is not None:
+            self._connect(where, microsoft)
         self._ingest(where, made.first_sources(), "the first mailboxes and calendars")
+        if microsoft is not None:
+            self._sync(where, microsoft)
+            self._follow(where, microsoft, made)
         made.later()
         self._ingest(where, made.sources(), "what came, moved and went since")
         self._load(where, made.mail.directory, "what the directory lacked")
@@ -130,6 +160,40 @@ class _Demo:
                 lambda arrived, expected: step.show(f"{arrived} of {expected} partitions"),
             )
             step.outcome = "everything is visible"
+
+    def _connect(self, where: Endpoints, microsoft: SimulatedMicrosoft) -> None:
+        with self._stage.step("connecting accounts of Microsoft 365") as step:
+            connected = microsoft.connect(self._settings, where)
+            own = sum(one["access"] == "delegated" for one in connected)
+            step.outcome = f"connected: {own} signed in, {len(connected) - own} by an administrator"
+
+    def _sync(self, where: Endpoints, microsoft: SimulatedMicrosoft) -> None:
+        with self._stage.step("first sync of Microsoft 365") as step:
+            done = microsoft.wait_for_first_sync(where, lambda done, total: step.show(bar(done, total)))
+            step.outcome = f"first sync of Microsoft 365 has ended: {done:,} items"
+
+    def _follow(self, where: Endpoints, microsoft: SimulatedMicrosoft, made: WholeCompany) -> None:
+        """Mail comes, moves and goes at Microsoft, and whoever looks at the numbers sees it."""
+        before = self._emails(where, made)
+        with self._stage.step("what happens at Microsoft 365 meanwhile") as step:
+            microsoft.later()
+            microsoft.wait_until_known(lambda done, total: step.show(f"{done} of {total} mailboxes"))
+            step.outcome = "notified of what came, moved and went at Microsoft 365"
+        self._wait(f"emails of six months: {before:,}", lambda: f"{self._emails(where, made):,}")
+
+    def _emails(self, where: Endpoints, made: WholeCompany) -> int:
+        with closing(connect(where.clickhouse)) as client:
+            counts = Impact(client).counts(TENANT, By.MEMBER, DAYS, None, made.now)
+        return counts["total"]["emails"]
+
+    def _wait(self, what: str, outcome: Callable[[], str]) -> None:
+        with self._stage.step("waiting until that is visible") as step:
+            wait_for_visible(
+                self._settings,
+                TENANT,
+                lambda arrived, expected: step.show(f"{arrived} of {expected} partitions"),
+            )
+            step.outcome = f"{what} before, {outcome()} now"
 
     def _load(self, where: Endpoints, file: Path, what: str) -> None:
         with self._stage.step(f"loading {what}") as step:

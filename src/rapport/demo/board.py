@@ -16,7 +16,7 @@ from rich.text import Text
 
 from rapport.cli.tables import WIDTH, console, print_counts, print_items
 from rapport.demo.compare import Comparison
-from rapport.demo.oddities import MAIL, MEETINGS, Oddity
+from rapport.demo.oddities import AT_MICROSOFT, MAIL, MEETINGS, Oddity
 from rapport.demo.whole import WholeCompany
 from rapport_sinks.clickhouse.predicate import By
 from rapport_sinks.clickhouse.queries import CountsResult, DailyResult, ItemsPage
@@ -24,6 +24,7 @@ from rapport_sinks.clickhouse.queries import CountsResult, DailyResult, ItemsPag
 _CUSTOMERS_SHOWN: Final = 12
 _DIFFERENCES_SHOWN: Final = 40
 _BAR_ROWS: Final = 6
+_BAR_WIDTH: Final = 24
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
 _REASONS: Final = {
     "counted": "counted",
@@ -54,6 +55,14 @@ class Step:
             self._status.update(escape(f"{self._what}: {detail}"))
 
 
+def bar(done: int, total: int) -> str:
+    """How far something is, as a bar and in numbers; of an unknown total the number alone."""
+    if total <= 0:
+        return f"{done:,}"
+    filled = min(done, total) * _BAR_WIDTH // total
+    return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {done:,} of {total:,}"
+
+
 class Stage:
     """Where a demo speaks to a person: standard output, at most 80 columns."""
 
@@ -72,6 +81,10 @@ class Stage:
             with status:
                 yield step
         self._out.print(f"{escape(step.outcome)} ({time.monotonic() - started:.1f} s)")
+
+    def say(self, line: str) -> None:
+        """A line of text."""
+        self._out.print(escape(line))
 
     def company(self, made: WholeCompany) -> None:
         """What was written, and what should become of it."""
@@ -125,8 +138,10 @@ class Stage:
 
     def oddities(self, made: WholeCompany) -> None:
         """What was awkward, how often, and how it was counted."""
-        for title, oddities in (("Awkward mail", MAIL), ("Awkward meetings", MEETINGS)):
-            self._oddities(title, oddities, made)
+        self._oddities("Awkward mail", MAIL, made)
+        self._oddities("Awkward meetings", MEETINGS, made)
+        if made.scripts:
+            self._oddities("Awkward at Microsoft 365", AT_MICROSOFT, made)
 
     def _oddities(self, title: str, oddities: Sequence[Oddity], made: WholeCompany) -> None:
         self._title(title)

@@ -151,3 +151,16 @@ MEETINGS: Final = (
         ),
     ),
 )
+AT_MICROSOFT: Final = (
+    Oddity("written as a draft, sent later", "when it was sent", ("sent_from_draft",)),
+    Oddity("moved to junk after it was read", "not any more", ("moved_to_junk",)),
+    Oddity("older than six months", "not at all", ("older_than_is_read",)),
+    Oddity(
+        "an answer that names nothing, in a conversation of its mailbox",
+        "in that conversation",
+        ("joined_by_conversation",),
+    ),
+    Oddity("in a calendar that a colleague shares", "not at all", ("in_shared_calendar",)),
+    Oddity("meetings too long ago or too far ahead", "not at all", ("out_of_range",)),
+)
+"""What only mailboxes and calendars at Microsoft 365 have; what the others have they have too."""

@@ -51,7 +51,7 @@ BY: Final = ("member", "customer", "contact")
 def demo_settings(settings: Settings, folder: str = "demo") -> Settings:
     """Settings of an instance that is the demo's alone: a folder below the home, local services, free ports.
 
-    External services in the environment are not used: a demo writes into nobody's Kafka or ClickHouse.
+    External services in the environment are not used: a demo writes into nobody's Kafka or ClickHouse, and reads nobody's mail.
     """
     return settings.model_copy(
         update={
@@ -65,6 +65,10 @@ def demo_settings(settings: Settings, folder: str = "demo") -> Settings:
             "kafka_port": 0,
             "clickhouse_port": 0,
             "dashboard_port": 0,
+            "microsoft_client_id": None,
+            "microsoft_client_secret": None,
+            "public_url": None,
+            "ca_file": None,
         }
     )
 

@@ -203,7 +203,7 @@ def test_duties_that_announce_at_once_keep_each_others_word() -> None:
 
     async def work() -> ConnectionLog:
         opened = await log.open()
-        log.send = slow  # type: ignore[method-assign]
+        log.send = slow  # type: ignore[method-assign,assignment]
         said = [opened.announce(first_done=5), opened.announce(last_sync=7), opened.announce(push="on")]
         working = asyncio.gather(*said)
         await asyncio.sleep(0)

@@ -9,7 +9,6 @@ import pytest
 from graph import Letter, Quirks
 from graph.clock import instant
 from graph.faults import CURSOR_KINDS
-from graph.schema import needs_schema
 from graph_asking import (
     ANN,
     BOB,
@@ -23,6 +22,7 @@ from graph_asking import (
     Asking,
     code,
     ids,
+    needs_schema,
     removals,
 )
 

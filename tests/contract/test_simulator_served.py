@@ -19,7 +19,7 @@ import pytest
 from graph import Letter, Mailbox, Quirks, Simulator
 from graph.clock import instant
 from graph.entra import CLIENT_ID, CLIENT_SECRET
-from graph.schema import DriftError, GraphSchema, needs_schema
+from graph.schema import DriftError, GraphSchema
 from graph.serving import Served
 from graph_asking import (
     ANN,
@@ -33,6 +33,7 @@ from graph_asking import (
     Asking,
     Receiver,
     deliver,
+    needs_schema,
     part,
     subscribe,
     weekly,
@@ -190,6 +191,16 @@ def test_a_sender_that_fails_is_no_secret(tmp_path: Path) -> None:
     served = Served(app, tmp_path, fails)
     with pytest.raises(LookupError, match="beside"):
         served.close()
+
+
+def test_the_process_needs_nothing_that_only_tests_have() -> None:
+    """The demo starts it where no test tools are installed."""
+    support = Path(__file__).parents[1] / "support"
+    code = "import sys, graph.process; sys.exit('pytest' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(support)}, check=False
+    )
+    assert done.returncode == 0
 
 
 def test_it_can_be_a_process_that_another_one_controls(tmp_path: Path) -> None:

@@ -11,12 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import httpx2
+import pytest
 
 from graph.agenda import Meeting, Recurrence
 from graph.clock import ManualClock, instant
 from graph.journal import Quirks
 from graph.letters import Letter
 from graph.mailbox import Mailbox
+from graph.schema import SCHEMA
 from graph.simulator import Simulator
 from graph.subscriptions import Subscription
 
@@ -196,3 +198,9 @@ def subscribe(asking: Asking, **changed: Any) -> Subscription:
 def deliver(asking: Asking) -> int:
     """Graph sends what is due; the number of requests."""
     return asking.run(lambda _: asking.simulator.push.deliver())
+
+
+def needs_schema() -> None:
+    """Skips the test, visibly, where Graph's description is not there."""
+    if not SCHEMA.exists():
+        pytest.skip(f"Graph's schema is not at {SCHEMA}: set RAPPORT_GRAPH_SCHEMA to its path")

@@ -258,12 +258,10 @@ def _provide(pipe: Pipe, folder: Path, mailboxes: int, mails: int, live: int) ->
 def slices_of_a_million() -> dict[str, list[int]]:
     """How many messages each mailbox has, by what the slice is called."""
     messages = MILLION // SHARE
-    harmonic = sum(1 / rank for rank in range(1, 201))
+    harmonic = sum(1 / rank for rank in range(1, 51))
     return {
-        "1,000 mailboxes alike": [messages // 1000] * 1000,
-        "200 mailboxes, the largest with a sixth": [
-            round(messages / harmonic / rank) for rank in range(1, 201)
-        ],
+        "100 mailboxes alike": [messages // 100] * 100,
+        "50, the largest with a fifth": [round(messages / harmonic / rank) for rank in range(1, 51)],
         "one mailbox": [messages],
     }
 

@@ -329,8 +329,10 @@ class GraphClient:
             held_s = self._limits.held_s(key)
             if held_s > PATIENCE_S:
                 raise Throttled(held_s)
+            # Twice: whoever waits for a new one takes no turn of others, and a turn may be long in coming, after which an account
+            # may have been signed out.
+            await mailbox.token()
             async with self._limits.turn(key, call.lane, call.cost):
-                # Only now: a turn may be long in coming, and an account is signed out at once.
                 tries.token = await mailbox.token()
                 try:
                     return await self._once(call, tries.token)

@@ -495,6 +495,25 @@ async def test_what_the_sign_in_raises_is_passed_on_and_holds_no_turn() -> None:
     assert len(graph.asked) == 1
 
 
+@virtually
+async def test_whoever_waits_for_a_token_takes_no_turn() -> None:
+    """When the sign-in hangs, mailboxes with good tokens go on."""
+
+    class Slow(Box):
+        async def token(self, *, refused: str | None = None, claims: str | None = None) -> str:
+            await asyncio.sleep(60 if now() < 60 else 0)
+            return await super().token(refused=refused, claims=claims)
+
+    graph = ScriptedGraph([ok()])
+    client = client_of(graph, in_all=1)
+    slow = asyncio.create_task(client.get(Slow("slow"), "/me/messages/1"))
+    await asyncio.sleep(1)
+    await client.get(Box(), "/me/messages/1")
+
+    assert now() == 1
+    await slow
+
+
 # -- batches ----------------------------------------------------------------------------------------------------
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from local_stack import why_no_kafka
-from microsoft_company import DAY, MicrosoftCompany, address, letter, microsoft_company
+from microsoft_company import DAY, TENANT, MicrosoftCompany, address, letter, microsoft_company
 from rapport.store import Store, open_store
 
 pytestmark = pytest.mark.stack
@@ -45,6 +47,22 @@ def test_the_past_is_read_and_counted(company: MicrosoftCompany, store: Store) -
     assert company.received(60) == {"m0": 40, "m1": 40}
     assert {one["state"] for one in company.connections().values()} == {"connected"}
     assert company.simulator.violations == []
+
+
+def test_what_was_read_is_compared_with_the_provider(company: MicrosoftCompany) -> None:
+    """Right after the first sync: every day is whole, and what is matched is told beside it."""
+
+    def compared() -> list[dict[str, Any]]:
+        done = company.running.rapport("completeness", "--tenant", TENANT, "--json")
+        assert done.returncode == 0, done.stderr
+        found: list[dict[str, Any]] = json.loads(done.stdout)["connections"]
+        return found
+
+    company.wait_until(lambda: [one["present"] for one in compared()] == [40, 40])
+    for one in compared():
+        assert (one["listed"], one["missing"], one["matched"]) == (40, 0, 40)
+        assert one["last_sweep"] is not None
+        assert len(one["days"]) == 40
 
 
 def test_a_new_mail_is_told_and_counted(company: MicrosoftCompany) -> None:

@@ -19,6 +19,10 @@ judge, attend = truth.judge, truth.attend
 truth.judge = lambda letter, company: replace(v, author_member=-1) if (v := judge(letter, company)).author_member == 2 else v
 truth.attend = lambda occasion, company: attend(replace(occasion, declined=frozenset()), company)
 """
+_NO_CHECKOUT = """
+import rapport.demo.microsoft as microsoft
+microsoft.simulator_folder = lambda: None
+"""
 _SMALL = (
     "--copies",
     "1200",
@@ -62,8 +66,20 @@ def test_demo_finds_every_cell_equal_also_the_second_time(tmp_path: Path) -> Non
             "Awkward mail",
             "Awkward meetings",
             "conversations, ",
+            "6 of 12 members are at the simulated Microsoft 365",
+            "first sync of Microsoft 365 has ended",
+            "Awkward at Microsoft 365",
         ):
             assert shown in done.stdout
+
+
+def test_demo_outside_of_a_checkout_says_that_all_mailboxes_are_archives(tmp_path: Path) -> None:
+    """Where no simulator is, nothing asks for one, and everything else is as ever."""
+    done = _demo(tmp_path, before=_NO_CHECKOUT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All mailboxes come from archives" in done.stdout
+    assert "first sync" not in done.stdout
+    assert "cells equal" in done.stdout
 
 
 def test_demo_with_a_broken_truth_ends_with_one_and_says_where(tmp_path: Path) -> None:

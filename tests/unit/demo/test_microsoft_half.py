@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,11 @@ from demo_pipeline import DemoPipeline
 from memory_pipeline import TENANT
 from rapport.demo.company import CompanySize
 from rapport.demo.compare import Comparison, compare_counts
+from rapport.demo.oddities import AT_MICROSOFT, MAIL, MEETINGS
 from rapport.demo.whole import WholeCompany, make_company
+from rapport_processors import holdings
+from rapport_producers.graph import folders, mail_sync
+from rapport_producers.graph.folders import EXCLUDED
 from rapport_schemas.topics import DEAD
 
 AUTUMN = datetime(2026, 11, 23, 14, 0, 7, tzinfo=UTC)
@@ -86,6 +92,52 @@ def test_mail_and_meetings_at_microsoft_come_out_as_the_story_knows_them(
     result = _told(tmp_path, seed, now, match_by)
     assert result.differences == []
     assert result.cells > 8_000
+
+
+def test_every_awkward_thing_happens_there_and_is_explained(tmp_path: Path) -> None:
+    """What only Microsoft has, and everything else that the demo shows, moves and late drafts among it."""
+    size = replace(SIZE, members=24, copies=12_000, meetings=2_000)
+    made = make_company(tmp_path, seed=11, now=AUTUMN, size=size)
+    assert {name for oddity in AT_MICROSOFT for name in oddity.names} <= set(made.awkward)
+    explained = {name for oddity in (*MAIL, *MEETINGS, *AT_MICROSOFT) for name in oddity.names}
+    plain = {"clock_utc", "clock_stockholm", "clock_berlin", "clock_new_york", "clock_tokyo", "clock_kolkata"}
+    assert set(made.awkward) - explained - plain == set()
+
+
+def test_half_of_the_members_are_there_and_the_others_have_archives(tmp_path: Path) -> None:
+    """Nobody is at both; of the archives there is every kind, and some come late."""
+    made = make_company(tmp_path, seed=12, now=AUTUMN, size=replace(SIZE, copies=200, meetings=50))
+    there = {f"m{index}" for index in made.company.microsoft}
+    assert len(there) == SIZE.members // 2
+    assert there == made.scripts.keys()
+    assert there.isdisjoint(source.member for source in made.sources())
+    assert {source.member for source in made.sources()} | there == {f"m{n}" for n in range(SIZE.members)}
+    assert made.mail.late_mailboxes
+    assert not made.mail.late_mailboxes & there
+    assert made.calendars.late_calendars
+    assert {path.suffix for path in made.mail.mailboxes.values()} == {"", ".mbox"}
+
+
+@pytest.mark.parametrize("lie", ["moved_to_junk", "older_than_is_read", "joined_by_conversation"])
+def test_what_microsoft_alone_has_would_be_noticed(
+    tmp_path: Path, lie: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collector that reads junk or everything, or that believes no conversation, differs in some cell."""
+    if lie == "moved_to_junk":
+        monkeypatch.setattr(mail_sync, "EXCLUDED", EXCLUDED - {"junkemail"})
+        monkeypatch.setattr(folders, "EXCLUDED", EXCLUDED - {"junkemail"})
+        monkeypatch.setattr(holdings, "EXCLUDED_FOLDERS", holdings.EXCLUDED_FOLDERS - {"junkemail"})
+    elif lie == "older_than_is_read":
+        monkeypatch.setattr("demo_microsoft.history_begin", lambda now, _: now - timedelta(days=700))
+    else:
+        monkeypatch.setattr("rapport_producers.graph.messages._text", _without_conversation)
+    size = replace(SIZE, copies=900, meetings=60)
+    assert _told(tmp_path, 64, AUTUMN, "address", size).differences
+
+
+def _without_conversation(of: dict[str, Any], name: str) -> str:
+    value = of.get(name)
+    return value if isinstance(value, str) and name != "conversationId" else ""
 
 
 @pytest.mark.soak

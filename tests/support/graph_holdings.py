@@ -92,3 +92,20 @@ class HeldItems:
             "changes"
         ][0]
         return change
+
+
+def held_mail(log: MemoryLog) -> list[str]:
+    """The subjects of all mail that is held, sorted."""
+    return sorted(str(one.change["mail"]["structured"]["subject"]) for one in _held(log, "mail"))  # type: ignore[index]
+
+
+def held_meetings(log: MemoryLog) -> list[tuple[str, str]]:
+    """Title and start of all meetings that are held, by start."""
+    found = [one.change["event"] for one in _held(log, "event")]
+    return sorted(((one["title"], one["start"]) for one in found if one is not None), key=lambda one: one[1])
+
+
+def _held(log: MemoryLog, kind: str) -> list[Held]:
+    items = HeldItems(log)
+    items.catch_up()
+    return [one for one in items.all().values() if not one.gone and one.change[kind] is not None]  # type: ignore[literal-required]

@@ -9,7 +9,7 @@ is said of a series has it read again: the master, which is not published itself
 shown. What was shown before and is not an instance now is asked for; when it is not there any more, it was deleted, or, when the series has other times
 now, replaced. Cursors:
 
-    calendars           the calendars, and how long the past is that is collected
+    calendars           the calendars, how long the past is that is collected, and whether the first sync has ended
     calendar:<id>       the window, where its round goes on, and the series that are still to be read in it
     series:<master>     which occurrences are shown, and since when
 """
@@ -110,10 +110,14 @@ class CalendarSync:
         """Publishes what changed in every calendar since the last time, and what a new window shows. Nothing ever waits: False."""
         await self._look()
         for calendar in self._calendars():
+            is_known = self._log.position(_CALENDAR + calendar) is not None
             # One that is being read whole is followed when that is done.
-            if not self._reading[calendar].locked() and self._log.position(_CALENDAR + calendar) is not None:
-                async with self._reading[calendar]:
-                    await self._follow(calendar)
+            if self._reading[calendar].locked() or not (is_known or self._is_past_read()):
+                continue
+            async with self._reading[calendar]:
+                if not is_known:
+                    await self._begin(calendar, Lane.BACKFILL)
+                await self._follow(calendar)
         return False
 
     async def first_sync(self, progress: Progress) -> None:
@@ -126,6 +130,8 @@ class CalendarSync:
                     await self._begin(calendar, Lane.BACKFILL)
                 await self._follow(calendar)
             await progress(done + 1, len(calendars))
+        if not self._is_past_read():
+            await self._log.save(_LIST, {**self._position(_LIST), "is_read": True})
 
     async def sweep(self) -> None:
         """Reads the whole window of every calendar again."""
@@ -145,11 +151,32 @@ class CalendarSync:
             path, params = path_of(self._mailbox, "calendars"), {"$top": str(PAGE_ITEMS)}
             async for _, calendars in self._reader.pages(path, params):
                 found += calendars
-            owned, known, past_ms = own_calendars(found), self._calendars(), self._past_ms()
-            for calendar in set(known) - set(owned):
-                await self._end_calendar(calendar)
-            if self._log.position(_LIST) is None or known != owned:
-                await self._log.save(_LIST, {"calendars": owned, "past_ms": past_ms})
+            owned, past_ms = own_calendars(found), self._past_ms()
+            for calendar in self._begun():
+                if calendar not in owned:
+                    await self._end_calendar(calendar)
+            await self._list_after_loss()
+            if self._log.position(_LIST) is None or self._calendars() != owned:
+                is_read = self._is_past_read()
+                await self._log.save(_LIST, {"calendars": owned, "past_ms": past_ms, "is_read": is_read})
+
+    async def _list_after_loss(self) -> None:
+        """Of a series whose cursor an earlier owner saved too late nobody knows what it showed: all is listed."""
+        lost = sorted(name for name in self._log.ignored if name.startswith(_SERIES))
+        for calendar in self._begun() if lost else ():
+            async with self._reading[calendar]:
+                await self._begin(calendar, Lane.LIVE)
+        for name in lost:
+            await self._log.forget(name)
+
+    def _begun(self) -> list[str]:
+        """The calendars that have a cursor."""
+        names = [name for name in self._log.streams() if name.startswith(_CALENDAR)]
+        return [name.removeprefix(_CALENDAR) for name in names]
+
+    def _is_past_read(self) -> bool:
+        """Whether the first sync has ended: a calendar that is new then is read with the changes."""
+        return bool((self._log.position(_LIST) or {}).get("is_read"))
 
     def _calendars(self) -> list[str]:
         found: list[str] = (self._log.position(_LIST) or {}).get("calendars", [])

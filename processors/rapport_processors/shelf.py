@@ -283,6 +283,9 @@ class Shelf:
             return None
         tally = Tally(listing, self._context.stream)
         for row, stored in self._state.rows(self._rows).items():
+            # A mailbox has dozens of streams, each listed daily: what this one never spoke of is not even decoded.
+            if self._context.stream not in stored:
+                continue
             holding: Holding = decode_body("holding", stored)
             tally.take(holding)
             said = self._listings.word(listing, self._context.stream, holding)

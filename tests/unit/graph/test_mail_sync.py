@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from graph.journal import Quirks
 from graph_holdings import held_mail
 from graph_lab import DAY, GraphLab
 from memory_connection_log import CrashError
@@ -225,7 +226,7 @@ def test_a_folder_that_graph_forgot_is_published_as_a_listing(lab: GraphLab, how
 
 
 def test_first_rounds_of_many_folders_that_are_all_forgotten_begin_anew(lab: GraphLab) -> None:
-    lab.simulator.quirks = lab.simulator.cursors.quirks = type(lab.quirks)(empty_first_page=True)
+    lab.simulator.cursors.quirks = Quirks(empty_first_page=True)
     lab.deliver("mail")
     seen = [0]
 

@@ -273,9 +273,11 @@ class GraphClient:
     async def _check_open(self, mailbox: Mailbox, part: Part, lane: Lane) -> None:
         """Raises AdminNeeded when not only the part is forbidden but everything beside it too."""
         beside = part.path.rpartition("/")[0]
-        await self._answer(
-            mailbox, self._call("GET", mailbox, beside, lane, params={"$top": "1", "$select": "id"})
-        )
+        call = self._call("GET", mailbox, beside, lane, params={"$top": "1", "$select": "id"})
+        with suppress(
+            NotFound, Rejected, Resync
+        ):  # then nothing beside it can be listed, and it stands alone
+            await self._answer(mailbox, call)
 
     def _body_of(self, said: Json | None, call: _Call) -> Json:
         """The body of one part's response. Raises what it is instead; one that is missing may come the next time."""

@@ -680,10 +680,13 @@ async def test_a_token_that_the_batch_renewed_is_not_renewed_for_a_part() -> Non
     assert box.renewed == [("first", None)]
 
 
+@pytest.mark.parametrize(
+    "beside", [ok(value=[]), refusal(400, "BadRequest"), refusal(404, "ErrorItemNotFound")]
+)
 @virtually
-async def test_a_part_that_is_forbidden_alone_is_one_item() -> None:
-    """Everything beside it can be read."""
-    graph = ScriptedGraph([batch(part(0, 403, "ErrorAccessDenied"), part(1)), ok(value=[])])
+async def test_a_part_that_is_forbidden_alone_is_one_item(beside: httpx2.Response) -> None:
+    """Everything beside it can be read, or there is nothing that could be."""
+    graph = ScriptedGraph([batch(part(0, 403, "ErrorAccessDenied"), part(1)), beside])
     answers = await client_of(graph).batch(Box(), parts(2))
 
     assert [type(answer.error) for answer in answers] == [AdminNeeded, type(None)]

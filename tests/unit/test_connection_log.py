@@ -125,6 +125,24 @@ def test_a_sleeper_that_saves_late_is_not_believed() -> None:
     assert run(work()).position("inbox") is None
 
 
+def test_who_opens_knows_what_was_not_believed_until_it_is_saved_again() -> None:
+    """What was to be done as a cursor says is otherwise forgotten together with it."""
+
+    async def work() -> list[set[str]]:
+        log = MemoryLog()
+        sleeper, newer = await log.open(), await log.open()
+        await sleeper.save("inbox", {"link": "old"})
+        await sleeper.save("gone", {"link": "old"})
+        await newer.save("archive", {"link": "new"})
+        opened = await log.open()
+        known = [set(opened.ignored)]
+        await opened.save("inbox", {"link": ""})
+        await opened.forget("gone")
+        return [*known, opened.ignored, (await log.open()).ignored]
+
+    assert run(work()) == [{"inbox", "gone"}, set(), set()]
+
+
 def test_an_owner_that_died_while_it_opened_leaves_all_cursors_believed() -> None:
     """They are saved again before the record says the epoch."""
 

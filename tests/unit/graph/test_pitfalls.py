@@ -69,6 +69,10 @@ def meeting(title: str, day: int = 0) -> Meeting:
     return Meeting(title, start, start + timedelta(hours=1), ADDRESS, (Guest("Bo <bo@kund.example>"),))
 
 
+def nothing(*_: object) -> None:
+    """What happens before a request or a record: nothing."""
+
+
 # -- moves ------------------------------------------------------------------------------------------------------
 
 
@@ -276,7 +280,7 @@ def test_a_crash_between_list_and_fetch_loses_and_doubles_nothing(make_lab: Make
         with pytest.raises(CrashError):
             lab.poll_mail()
         lab.crash()
-        lab.before_get = lab.log.before_send = lambda *_: None
+        lab.before_get = lab.log.before_send = nothing
         lab.poll_mail()
         assert held_mail(lab.log) == ["one", "two"]
 

@@ -41,6 +41,7 @@ _LISTS: Final = (
     "author_customers",
     "author_contacts",
 )
+_AUTHORS: Final = ("author_members", "author_customers", "author_contacts")
 _PAGE_BYTES: Final = 400_000
 _ROWS, _SOME = b"z", b"Z"
 _RANK: Final = {name: rank for rank, name in enumerate(MAIL_CLASSES)}
@@ -179,6 +180,9 @@ def with_residues(
     lead = _lead(residues)
     whole = decision if decision.synced else Decision(False, Rule.COUNTS_KEPT, near=decision.near)
     lists: dict[str, Any] = {name: _union(getattr(whole, name), residues, name) for name in _LISTS}
+    if isinstance(said, Meeting) and not _is_newer(said, lead):
+        # Copies may not agree on who organises, and one only does.
+        lists |= {name: tuple(lead[name]) for name in _AUTHORS}
     declined = _declined(whole, lists["members"], {copy["member"] for copy in said.copies}, residues)
     decided = replace(
         whole,
@@ -204,10 +208,15 @@ def _timed(said: Message | Meeting, lead: Residue) -> Message | Meeting:
     if isinstance(said, Message):
         best = min(said.mail_class, lead["mail_class"], key=lambda name: _RANK.get(name, len(_RANK)))
         return replace(said, at_ms=lead["at"], mail_class=best)
-    if _newness(said.copies) > (lead["sequence"], lead["updated"]) or lead["at"] is None:
+    if _is_newer(said, lead) or lead["at"] is None:
         return said
     ends = lead["at"] if lead["ends"] is None else lead["ends"]
     return replace(said, at_ms=lead["at"], ends_ms=ends, cancelled=lead["cancelled"])
+
+
+def _is_newer(meeting: Meeting, lead: Residue) -> bool:
+    """Whether a copy that is held knows more of it than any did when it was kept."""
+    return _newness(meeting.copies) > (lead["sequence"], lead["updated"])
 
 
 def _lead(residues: Sequence[Residue]) -> Residue:
@@ -259,7 +268,8 @@ def residue_of(
         all_ = set(getattr(decision, name))
         own = {one for part in parts if part.synced for one in getattr(part, name)}
         left = {one for other in rest if other.synced for one in getattr(other, name)}
-        lists[name] = sorted(all_ & own | all_ - left)
+        is_whole = name in _AUTHORS and isinstance(said, Meeting)
+        lists[name] = sorted(all_ if is_whole else all_ & own | all_ - left)
     if not lists["members"] and not lists["customers"]:
         return None
     first, last = (None, None) if isinstance(said, Meeting) else _dates(said.copies)

@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from directory_entries import entry, tenant
+from meeting_pages import attendee, company, day, event
 from memory_pipeline import TENANT, MemoryPipeline, change_of, mail
 from rapport_core.ids import FIRST_GENERATION, keyed_hash
 from rapport_processors.state import group, space
+from rapport_schemas.changes import event_change
 from rapport_schemas.records import Item, ItemBody, MailFields
 from rapport_schemas.topics import CALENDAR_RAW, MAIL_RAW, RAW_TOPICS, Lane
 
@@ -94,7 +96,14 @@ def counted(pipeline: MemoryPipeline) -> dict[str, Any]:
         if body is not None and item["synced"]:
             said = {name: sorted(item[name]) for name in LISTS}
             thread = aliases.get(item["thread_key"], item["thread_key"])
-            found[id_] = (item["at"], item["mail_class"], item["kind"], item["ambiguous"], thread, said)
+            found[id_] = (
+                (item["at"], item["ends"], item["cancelled"]),
+                item["mail_class"],
+                item["kind"],
+                item["ambiguous"],
+                thread,
+                said,
+            )
     return found
 
 
@@ -184,6 +193,42 @@ def test_one_mailbox_after_the_other(story: list[dict[str, Any]], seed: int) -> 
         pipeline.run()
         assert counted(pipeline) == before
     assert all(not body["copies"] and not body["people"] for item, body in newest(pipeline) if item["synced"])
+
+
+def meeting_story(pipeline: MemoryPipeline, chosen: random.Random) -> None:
+    """Some meetings, each in one to three calendars whose copies do not agree about when it is and who answered what."""
+    for number in range(chosen.randint(1, 4)):
+        for owner in chosen.sample(["ann", "bob", "eve"], chosen.randint(1, 3)):
+            answers = [
+                attendee(address, chosen.choice(["accepted", "declined", "none"]))
+                for address in ("ann@acme.com", "bob@acme.com", "x@kund.se")
+            ]
+            said = event(
+                f"uid-{number}@cal.example",
+                day(-5, f"{chosen.randint(8, 12):02d}:00:00Z"),
+                *answers,
+                organizer=chosen.choice(["ann@acme.com", "x@kund.se"]),
+                sequence=chosen.randint(0, 3),
+                title=MARK,
+            )
+            change = event_change(f"e{number}", said)
+            pipeline.publish_events(f"box-{owner}", owner, [change], lane=chosen.choice(list(Lane)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 1 << 16))
+def test_meetings_keep_their_counts_too(seed: int) -> None:
+    """Times, cancellations and answers are as they counted, until the last calendar is gone."""
+    pipeline, chosen = MemoryPipeline(partitions=2, seed=seed, crash_rate=0.1), random.Random(seed)
+    pipeline.publish_entries(company())
+    meeting_story(pipeline, chosen)
+    pipeline.run()
+    before = counted(pipeline)
+    for owner in chosen.sample(["ann", "bob", "eve"], 3):
+        pipeline.publish_purge(f"box-{owner}", owner, keeps_counts=True, raw=CALENDAR_RAW)
+        pipeline.run()
+        assert counted(pipeline) == before
+    assert MARK not in repr([body for _, body in newest(pipeline)])
 
 
 def rebuilt(pipeline: MemoryPipeline, seed: int) -> MemoryPipeline:

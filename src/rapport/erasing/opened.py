@@ -6,7 +6,7 @@ from contextlib import closing
 
 from rapport.erasing.desk import Desk
 from rapport.erasing.erasure import Times, Tools
-from rapport.erasing.remote import MicrosoftEnd
+from rapport.erasing.remote import PATIENCE_SECONDS, MicrosoftEnd
 from rapport.settings import Endpoints, Settings
 from rapport.store import Store
 from rapport.waiting import Progress
@@ -25,7 +25,8 @@ def open_desk(
     progress: Progress | None = None,
 ) -> Desk:
     """The desk; `wait_s` is how long it waits for a purge before it leaves that to the timer, None: as long as it takes."""
-    remote = MicrosoftEnd(settings, store)
+    patience_s = PATIENCE_SECONDS if wait_s is None else min(wait_s, PATIENCE_SECONDS)
+    remote = MicrosoftEnd(settings, store, patience_s)
     return Desk(Tools(settings, where, store, SystemClock(), remote, Times(wait_s=wait_s), progress))
 
 

@@ -23,7 +23,7 @@ from rapport_producers.graph.limits import Limits
 from rapport_producers.graph.subscriptions import Subscriptions
 from rapport_producers.microsoft_sign_in_errors import SignInError
 
-_PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 20.0
 """What waits for it, a person or other disconnects, must not wait for a provider that does not answer."""
 
 
@@ -33,7 +33,7 @@ class MicrosoftEnd:
 
     settings: Settings
     store: Store
-    patience_s: float = _PATIENCE_SECONDS
+    patience_s: float = PATIENCE_SECONDS
 
     def __call__(self, tenant: str, connection: str, /) -> None:
         """Returns once Microsoft tells of nothing more, or cannot be asked by anybody: then it ends within a week by itself.

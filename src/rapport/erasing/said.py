@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import zip_longest
 from typing import Any, Final, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -20,6 +21,7 @@ from rapport_schemas.topics import (
     COVERAGE,
     CURSORS,
     DEAD,
+    ITEMS,
     RAW_TOPICS,
     WAKEUPS,
     Topic,
@@ -28,6 +30,8 @@ from rapport_schemas.topics import (
 from rapport_schemas.wire import blank
 
 _GROUP: Final = "rapport-erasing-reader"
+_BY_KEY: Final = -1
+"""The client's word for: the partition that the key has."""
 
 
 class Said:
@@ -86,18 +90,34 @@ class Said:
         self._write([(topic, self._key, page) for topic in RAW_TOPICS])
 
     def forget(self) -> None:
-        """Its cursors, comparisons and dead letters go.
+        """Its cursors, comparisons and dead letters go, and versions of the tenant's items that count no more.
 
         Repeated later, it says so again of what the broker still has: that begins new segments, and lets older ones go.
         """
         complete_topics(self._where)
         named = ((CURSORS, self._is_named), (COVERAGE, self._is_named), (DEAD, self._is_dead))
-        gone = [
-            (topic, key)
-            for topic, is_its in named
-            for key in dict.fromkeys(message.key() for message in self._read(topic) if is_its(message))
-        ]
-        self._write([(topic, key, None) for topic, key in gone])
+        for topic, is_its in named:
+            self._take_out(topic, (message for message in self._read(topic) if is_its(message)))
+        self._take_out(ITEMS, self._overwritten())
+
+    def _take_out(self, topic: Topic, records: Iterable[Message]) -> None:
+        """Writes a tombstone for each key, where the record stands: not every key's hash says its partition."""
+        places = dict.fromkeys((message.key(), message.partition()) for message in records)
+        self._write([(topic, key, None) for key, _ in places], [partition for _, partition in places])
+
+    def _overwritten(self) -> Iterator[Message]:
+        """What workers wrote of this tenant's items shortly before they were lost, and others after them wrote otherwise."""
+        prefix = composite_key(self._tenant) + b"\0"
+        newest: dict[bytes, int] = {}
+        for message in self._read(ITEMS):
+            key = message.key() or b""
+            if key.startswith(prefix) and message.value() is not None:
+                item, _, assignment = key.rpartition(b"\0")
+                newest[item] = max(newest.get(item, 0), int(assignment))
+        for message in self._read(ITEMS):
+            item, _, assignment = (message.key() or b"").rpartition(b"\0")
+            if item in newest and message.value() is not None and int(assignment) < newest[item]:
+                yield message
 
     def _is_named(self, message: Message) -> bool:
         return (message.key() or b"").startswith(self._key + b"\0")
@@ -114,7 +134,9 @@ class Said:
         with closing(consumer(self._where, _GROUP)) as reader:
             yield from read_all(reader, topic)
 
-    def _write(self, records: list[tuple[Topic, bytes | None, Any]]) -> None:
+    def _write(
+        self, records: list[tuple[Topic, bytes | None, Any]], partitions: Sequence[int | None] = ()
+    ) -> None:
         refused: list[str] = []
 
         def confirmed(error: KafkaError | None, message: Message) -> None:
@@ -122,10 +144,11 @@ class Said:
                 refused.append(why)
 
         client = producer(self._where)
-        for topic, key, value in records:
+        for (topic, key, value), partition in zip_longest(records, partitions):
             data = None if value is None else self._wire.encode(topic.schema, value)
             try:
-                client.produce(topic.name, data, key, on_delivery=confirmed)
+                place = _BY_KEY if partition is None else partition
+                client.produce(topic.name, data, key, place, on_delivery=confirmed)
             except (BufferError, KafkaException) as error:
                 raise UnavailableError(f"Kafka does not take records ({error}): it is tried again") from error
             client.poll(0)

@@ -99,3 +99,11 @@ def test_who_takes_the_consent_back_is_told_and_goes_on_where_it_was(
     company.connect(store, 1)
     company.wait_until(lambda: company.received()["m1"] == before + 1)
     assert company.connections()["m1"]["state"] == "connected"
+
+
+def test_nothing_of_that_was_a_fault_of_ours(company: MicrosoftCompany) -> None:
+    """What a runner did not foresee is an alarm in the connector's log."""
+    said = (company.running.settings.home / "logs" / "connector-0.log").read_text("utf-8")
+    assert "connections_taken" in said
+    assert [line for line in said.splitlines() if "connection_broken" in line] == []
+    assert "connection_stopped" not in said

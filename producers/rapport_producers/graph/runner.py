@@ -340,8 +340,14 @@ class GraphRunner:
                 return None
             while self._lifecycle:
                 word = next(iter(self._lifecycle))
-                await push.lifecycle(*word)
-                self._lifecycle.pop(word, None)
+                del self._lifecycle[word]
+                try:
+                    await push.lifecycle(*word)
+                except UnavailableError:
+                    self._lifecycle[word] = (
+                        None  # any other fault would only come back; what follows mends as much
+                    )
+                    raise
             await log.announce(push="on" if await push.ensure() else "off")
             return self._spread(self._timing.push)
 

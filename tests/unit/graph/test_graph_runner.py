@@ -438,6 +438,17 @@ def test_a_lifecycle_word_that_could_not_be_heeded_is_kept_and_kept_once() -> No
     lab_test(work)
 
 
+def test_a_lifecycle_word_that_breaks_something_does_not_end_the_upkeep() -> None:
+    async def work(lab: Lab) -> None:
+        lab.push.fails = KeyError("s1")
+        await lab.wake("lifecycle", "subscriptionRemoved", "s1")
+        before = lab.push.ensured
+        await lab.time.pass_(10)
+        assert lab.push.ensured == before + 1
+
+    lab_test(work)
+
+
 def test_where_nobody_can_be_told_push_is_off() -> None:
     async def run() -> None:
         lab = Lab()

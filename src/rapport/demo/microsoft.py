@@ -227,6 +227,8 @@ def simulated_microsoft(folder: Path, made: WholeCompany) -> Iterator[SimulatedM
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def _where(process: subprocess.Popen[bytes], folder: Path) -> _Where:

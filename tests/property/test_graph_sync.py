@@ -33,8 +33,9 @@ DUTIES = ("first", "poll", "sweep", "all")
 FAULTS = (
     TRANSIENT_KINDS,
     ("throttled_date", "busy", "store", "bandwidth", "slow"),
-    ("no_mailbox", "resource_not_found", "moving", "denied", "token"),
+    ("no_mailbox", "resource_not_found", "moving", "token"),
 )
+"""What passes. An item that is refused for itself becomes a dead letter, and is not held until a person or a sweep looks again."""
 DAYS = st.sampled_from((-400, -180, -8, -1, 0, 1, 2, 30, 90, 97, 130))
 SERIES = st.sampled_from(
     (
@@ -241,7 +242,8 @@ class MailboxMachine(Connector):
 
     @rule(key=messages)
     def rewrite(self, key: str) -> None:
-        if self._is_there(key):
+        """Of a mail that its folder believes to be elsewhere no change is ever told."""
+        if self._is_there(key) and key in self.box.folders[self.box.items[key].folder].journal.present:
             self.box.rewrite(key, self._letter())
 
     @rule(target=folders, parent=st.one_of(st.sampled_from(PLACES), folders))

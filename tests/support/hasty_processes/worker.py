@@ -1,0 +1,9 @@
+"""The worker of a hasty instance."""
+
+from __future__ import annotations
+
+from hasty_processes import run
+from rapport.processes.worker import main
+
+if __name__ == "__main__":
+    run(main)

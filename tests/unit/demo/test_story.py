@@ -195,4 +195,4 @@ def test_memory_does_not_grow_with_the_mail(tmp_path: Path) -> None:
 def test_impossible_sizes_are_refused(wrong: dict[str, int]) -> None:
     """A size that makes no company is a wrong use, said in one sentence."""
     with pytest.raises(ConfigError, match="at least"):
-        CompanySize(**{"members": 8, "customers": 12, "contacts": 40, "copies": 100, **wrong})
+        replace(SMALL, **wrong)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import structlog
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-_CHATTY = ("alembic", "httpcore2", "httpx2", "msal", "uvicorn")
+_CHATTY = ("alembic", "httpcore2", "httpx2", "uvicorn")
 """Libraries that tell of every start, or every address they ask, at `info`; what they warn of is kept."""
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from rapport.logs import configure
 
-CHATTY = ("alembic.runtime.migration", "httpcore2.connection", "httpx2", "msal", "uvicorn.error", "uvicorn")
+CHATTY = ("alembic.runtime.migration", "httpcore2.connection", "httpx2", "uvicorn.error", "uvicorn")
 
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in ("", "alembic", "httpcore2", "httpx2", "msal", "uvicorn")]
+    loggers = [logging.getLogger(name) for name in ("", "alembic", "httpcore2", "httpx2", "uvicorn")]
     before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
     yield
     for logger, level, handlers in before:

@@ -210,7 +210,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
         sys.stdout.write(json.dumps(where) + "\n")
         sys.stdout.flush()
         app = control_app(simulator)
-        uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="critical")).run(sockets=[listening])
+        uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None)).run(sockets=[listening])
 
 
 def _posted(work: Callable[[dict[str, Any]], Any]) -> Callable[[Request], Any]:

@@ -46,7 +46,7 @@ class Served:
             uvicorn.Config(
                 app,
                 lifespan="off",
-                log_level="critical",
+                log_config=None,  # the tests that follow in this process look at what is logged
                 access_log=False,
                 ssl_certfile=certificates.server,
                 ssl_keyfile=certificates.key,

@@ -248,21 +248,21 @@ SPOKEN: Final = (
 """A change as a document has it, the commands that make it, and those that take it back."""
 
 CHANGES: Final = (
-    match_by_domain,
     not_configured_as_own,
     no_own_domain,
     a_customer_of_its_own,
-    without_a_domain,
     without_an_address,
-    a_contact_more,
-    an_alias,
     a_customer_less,
     of_both,
 )
+"""Those that no command of `SPOKEN` makes."""
 
 
-def test_every_change_and_its_undoing_leave_the_oracles_numbers(repaired: Repaired) -> None:
-    """After each the boards are the oracle's, cell by cell; after each undoing they are the first ones again."""
+def test_every_change_and_the_undoing_of_all_leave_the_oracles_numbers(repaired: Repaired) -> None:
+    """After each the boards are the oracle's, cell by cell; after the last undoing they are the first ones again.
+
+    Each document follows upon the one before, so a load takes back one change and makes the next.
+    """
     first = repaired.is_right(repaired.original)
     assert first["customer"][""]["emails"] > 10_000
     for change in CHANGES:
@@ -270,8 +270,8 @@ def test_every_change_and_its_undoing_leave_the_oracles_numbers(repaired: Repair
         repaired.load(document, wait=True)
         shown = repaired.is_right(document)
         assert (shown == first) == (change is not_configured_as_own), change.__name__
-        repaired.load(repaired.original, wait=True)
-        assert repaired.shown() == first, change.__name__
+    repaired.load(repaired.original, wait=True)
+    assert repaired.shown() == first
 
 
 def test_who_of_several_an_address_is_can_be_settled(repaired: Repaired) -> None:

@@ -17,14 +17,16 @@ from typing import Any
 
 import psutil
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from graph.faults import TRANSIENT_KINDS
 from local_stack import why_no_kafka
 from microsoft_company import TENANT, MicrosoftCompany, address, microsoft_company
 from microsoft_life import Item, Life
+from rapport.kafka import consumer
 from rapport.local.ready import ready_pid
 from rapport.store import open_store
+from rapport.topic_reader import read_all
+from rapport_schemas.topics import CATALOGUE
 from rapport_sinks.clickhouse.client import connect
 
 pytestmark = [pytest.mark.stack, pytest.mark.alone, pytest.mark.timeout(600)]
@@ -146,26 +148,10 @@ def _files(home: Path) -> Iterator[Path]:
 
 def _records(company: MicrosoftCompany) -> Iterator[tuple[str, bytes]]:
     """Every record of every topic, as whoever reads Kafka sees it."""
-    settings = {
-        "bootstrap.servers": company.running.endpoints.kafka,
-        "group.id": "the-test-that-looks-for-secrets",
-        "enable.partition.eof": True,
-    }
-    with closing(Consumer(settings)) as reader:
-        topics = reader.list_topics(timeout=20).topics
-        places = [
-            TopicPartition(name, one, OFFSET_BEGINNING)
-            for name, topic in topics.items()
-            for one in topic.partitions
-        ]
-        reader.assign(places)
-        open_ends = len(places)
-        while open_ends:
-            for message in reader.consume(500, timeout=1.0):
-                if message.error() is None:
-                    yield message.topic() or "", (message.key() or b"") + (message.value() or b"")
-                else:
-                    open_ends -= 1
+    for topic in CATALOGUE:
+        with closing(consumer(company.running.endpoints, "the-test-that-looks-for-secrets")) as reader:
+            for message in read_all(reader, topic):
+                yield topic.name, (message.key() or b"") + (message.value() or b"")
 
 
 def _rows(company: MicrosoftCompany) -> Iterable[tuple[str, bytes]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Callable, Coroutine
@@ -10,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import httpx2
 import uvicorn
 
 from graph.certificates import make_certificates
@@ -19,6 +21,11 @@ _LOOKS_EVERY: Final = 0.1
 
 Beside = Callable[[], Coroutine[Any, Any, None]]
 """Runs in the server's loop until it is cancelled."""
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a record of the server says more than that a connection was cut, as a fault wants it."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], httpx2.ReadError)
 
 
 class Served:
@@ -33,6 +40,7 @@ class Served:
 
     def __init__(self, app: Any, folder: Path, *beside: Beside) -> None:
         certificates = make_certificates(folder)
+        logging.getLogger("uvicorn.error").addFilter(_is_news)
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("127.0.0.1", 0))

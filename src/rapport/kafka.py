@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import stamina
 import structlog
@@ -30,6 +32,8 @@ from rapport_schemas.wire import Wire
 _log = structlog.get_logger(__name__)
 _ADMIN_SECONDS = 30.0
 _WATERMARK_SECONDS = 10.0
+_PORT = 9092
+"""Kafka's own, where an address names none."""
 
 
 class _ClientLog:
@@ -75,12 +79,24 @@ def admin(endpoints: Endpoints) -> AdminClient:
 
 
 def is_reachable(bootstrap: str, seconds: float = 2.0) -> bool:
-    """Whether a broker answers within that time."""
+    """Whether a broker answers within that time. Where every address refuses, that is known at once."""
+    if not any(_accepts(address, seconds) for address in bootstrap.split(",")):
+        return False
     try:
         AdminClient(_common(bootstrap)).list_topics(timeout=seconds)
     except KafkaException:
         return False
     return True
+
+
+def _accepts(address: str, seconds: float) -> bool:
+    """Whether something listens there; the client would go on asking who refuses."""
+    parts = urlsplit("//" + address.strip().rpartition("//")[2])
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or _PORT), timeout=seconds):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def ensure_topics(endpoints: Endpoints, topics: Iterable[Topic] = CATALOGUE) -> None:

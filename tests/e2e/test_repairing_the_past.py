@@ -215,7 +215,6 @@ SAME: Final = (
 """Directories whose numbers the oracle knows by a plainer one; the rows of some are no rows."""
 
 SPOKEN: Final = (
-    (match_by_domain, ["settings set match_by domain"], ["settings unset match_by"]),
     (
         match_by_domain,
         ["settings set match_by domain --connection list"],

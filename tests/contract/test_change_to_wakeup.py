@@ -19,7 +19,7 @@ from rapport.webhooks import create_app
 from rapport_producers.graph.client import GraphClient
 from rapport_producers.graph.errors import GraphError
 from rapport_producers.graph.limits import Limits
-from rapport_producers.graph.subscriptions import Subscriptions
+from rapport_producers.graph.subscriptions import TRIED_AGAIN_AFTER, Subscriptions
 from receiver_place import MemoryOutlet
 
 T = TypeVar("T")
@@ -247,7 +247,7 @@ def test_an_answer_that_is_lost_leaves_no_second_subscription(whole: Whole) -> N
 
 
 def test_a_receiver_that_is_not_there_yet_costs_speed_only(whole: Whole) -> None:
-    """Graph asks the address first; push is on when the address answers."""
+    """Graph asks the address first; push is on a quarter of an hour after that, which is when the connector asks again."""
 
     def away(_: httpx2.Request) -> httpx2.Response:
         raise httpx2.ConnectError("nobody")
@@ -256,8 +256,10 @@ def test_a_receiver_that_is_not_there_yet_costs_speed_only(whole: Whole) -> None
     whole.simulator.push.transport = httpx2.MockTransport(away)
     assert not whole.ensure()
     whole.simulator.push.transport = transport
-    whole.clock.advance(HOUR)
+    whole.clock.advance(TRIED_AGAIN_AFTER.total_seconds())
     assert whole.ensure()
+    whole.ann.deliver(Letter(JO, (ANN,)))
+    assert whole.woken() == [("notification", "messages")]
 
 
 def test_ended_at_graph_too(whole: Whole) -> None:

@@ -22,6 +22,7 @@ from rapport_core.errors import UnavailableError
 from rapport_producers.connection_log import ConnectionLog, LostError
 from rapport_producers.graph.duty import Duty, Sleep
 from rapport_producers.graph.standing import gravest, standing_of
+from rapport_producers.graph.subscriptions import TRIED_AGAIN_AFTER
 from rapport_schemas.records import Connection, Wakeup
 
 _log = structlog.get_logger(__name__)
@@ -348,8 +349,11 @@ class GraphRunner:
                         None  # any other fault would only come back; what follows mends as much
                     )
                     raise
-            await log.announce(push="on" if await push.ensure() else "off")
-            return self._spread(self._timing.push)
+            is_on = await push.ensure()
+            await log.announce(push="on" if is_on else "off")
+            # Never sooner than what refused may be asked again, or that would be left to the time after.
+            again_s = TRIED_AGAIN_AFTER.total_seconds() * (1.0 + 0.1 * self._uniform())
+            return self._spread(self._timing.push) if is_on else again_s
 
         return work
 
@@ -389,12 +393,13 @@ class _FirstSync:
         """Tells how far one stream is."""
         self._known[index] = (done, total)
         done_all, total_all = (sum(numbers) for numbers in zip(*self._known, strict=True))
-        await self._log.announce(first_done=done_all, first_total=total_all)
+        waiting = max(total_all - done_all, 0)
+        await self._log.announce(first_done=done_all, first_total=total_all, backlog=waiting)
 
     async def end(self) -> None:
         """Writes down that it is over, once all streams are through."""
         if len(self.read) == len(self._known) and not self.is_over:
-            await self._log.announce(first_ended=self._now_ms())
+            await self._log.announce(first_ended=self._now_ms(), backlog=0)
 
 
 def _note_failure(connection: str, duty: Duty, error: Exception) -> None:

@@ -41,11 +41,11 @@ LIFE: Final = timedelta(minutes=10_000)
 SHORTER_LIFE: Final = timedelta(minutes=4_200)
 """What is asked for where Graph refuses that: a little less than its limit of former years."""
 
-RENEWED_EVERY: Final = timedelta(hours=5)
-"""A subscription is renewed after that time, or at half of its life if that is shorter: with an hourly `ensure` every six hours."""
+RENEWED_EVERY: Final = timedelta(hours=4, minutes=45)
+"""A subscription is renewed after that time, or at half of its life if that is shorter: with an `ensure` every 66 minutes every six hours."""
 
 TRIED_AGAIN_AFTER: Final = timedelta(minutes=15)
-"""How long nothing is asked for a resource after Graph refused."""
+"""How long nothing is asked for a resource after Graph refused. An `ensure` that says no is worth repeating then."""
 
 _CHANGES: Final = "created,updated,deleted"
 _LIFE_REFUSED: Final = "extensionerror"
@@ -73,7 +73,7 @@ class Subscriptions:
         self._due: dict[tuple[str, str, str], datetime] = {}
 
     async def ensure(self, mailbox: Mailbox) -> bool:
-        """Makes what is missing and renews what is due; cheap where nothing is. Call it once an hour.
+        """Makes what is missing and renews what is due; cheap where nothing is. Call it once an hour, and sooner where it says no.
 
         Returns:
             Whether Graph will tell of changes of the mail and of the events.

@@ -17,8 +17,8 @@ from rapport.local.ready import ready_pid
 from rapport.settings import PREFIX, Settings, to_environment
 
 MODULES = "rapport.processes"
-KAFKA, CLICKHOUSE, SINK, WORKERS, CONNECTORS, WEBHOOKS, DASHBOARD = range(7)
-"""The stages: each needs the ones before it."""
+KAFKA, CLICKHOUSE, SINK, WORKERS, WEBHOOKS, CONNECTORS, DASHBOARD = range(7)
+"""The stages: each needs the ones before it. Microsoft calls the receiver before it answers a connector that subscribes."""
 
 
 def choose(settings: Settings) -> Instance:
@@ -50,13 +50,13 @@ def parts(settings: Settings, found: Instance, modules: str = MODULES) -> list[P
     wanted += [
         _numbered(settings, found, modules, "worker", number, WORKERS) for number in range(settings.workers)
     ]
+    if found.webhooks:
+        wanted.append(_module(settings, found, modules, "webhooks", WEBHOOKS, found.webhooks))
     if settings.microsoft_client_id is not None:
         wanted += [
             _numbered(settings, found, modules, "connector", number, CONNECTORS)
             for number in range(settings.connectors)
         ]
-    if found.webhooks:
-        wanted.append(_module(settings, found, modules, "webhooks", WEBHOOKS, found.webhooks))
     wanted.append(_module(settings, found, modules, "dashboard", DASHBOARD, found.dashboard))
     return wanted
 

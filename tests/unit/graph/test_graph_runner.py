@@ -24,6 +24,7 @@ from rapport_producers.graph.errors import (
 )
 from rapport_producers.graph.runner import Extra, GraphRunner, Reading, Timing
 from rapport_producers.graph.standing import standing_of
+from rapport_producers.graph.subscriptions import TRIED_AGAIN_AFTER
 from rapport_schemas.records import Connection, Wakeup
 from rapport_schemas.topics import CONNECTIONS, Topic
 
@@ -106,12 +107,13 @@ class FakeStream:
 class FakePush:
     def __init__(self) -> None:
         self.ensured = 0
+        self.is_on = True
         self.told: list[tuple[str, str]] = []
         self.fails: Exception | None = None
 
     async def ensure(self) -> bool:
         self.ensured += 1
-        return True
+        return self.is_on
 
     async def lifecycle(self, subscription: str, event: str) -> None:
         if self.fails is not None:
@@ -321,11 +323,11 @@ def test_the_first_sync_is_written_down_and_done_once() -> None:
         held = lab.stream.hold("first_sync")
         runner = lab.start()
         await settle()
-        assert (lab.record["first_done"], lab.record["first_total"]) == (3, 7)
+        assert (lab.record["first_done"], lab.record["first_total"], lab.record["backlog"]) == (3, 7, 4)
         assert lab.record["first_ended"] is None
         held.set()
         await settle()
-        assert (lab.record["first_done"], lab.record["first_total"]) == (6, 14)
+        assert (lab.record["first_done"], lab.record["first_total"], lab.record["backlog"]) == (6, 14, 0)
         assert lab.record["first_ended"] is not None
         await runner.stop()
         again = lab.start()
@@ -424,6 +426,25 @@ def test_push_is_kept_up_and_lifecycle_words_are_passed_on() -> None:
         assert lab.stream.done.count("changes") == before + 1  # what was missed meanwhile
 
     lab_test(work)
+
+
+def test_push_that_is_off_is_tried_again_when_it_may_be_and_not_an_hour_later() -> None:
+    """A receiver that came after the connector, say. Not a moment sooner: nothing would be asked then."""
+
+    async def work(lab: Lab) -> None:
+        assert (lab.push.ensured, lab.record["push"]) == (1, "off")
+        lab.push.is_on = True
+        await lab.time.pass_(TRIED_AGAIN_AFTER.total_seconds() - 1)
+        assert lab.push.ensured == 1
+        await lab.time.pass_(100)
+        assert (lab.push.ensured, lab.record["push"]) == (2, "on")
+        await lab.time.pass_(3_500)
+        assert lab.push.ensured == 2
+
+    def before(lab: Lab) -> None:
+        lab.push.is_on = False
+
+    lab_test(work, before=before)
 
 
 def test_a_lifecycle_word_that_could_not_be_heeded_is_kept_and_kept_once() -> None:

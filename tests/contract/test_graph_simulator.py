@@ -453,6 +453,17 @@ def test_a_listing_filters_by_time_in_the_order_of_time(asking: Asking) -> None:
     assert ids(found) == keys[1:3]
 
 
+def test_a_count_is_of_what_the_filter_lets_through(asking: Asking) -> None:
+    """Of all pages, and not of all that the folder holds."""
+    for number in range(6):
+        asking.deliver(f"{number}", at=asking.clock() - number * DAY)
+    window = f"receivedDateTime ge {instant(asking.clock() - 3 * DAY)}"
+    query = f"$filter={window}&$orderby=receivedDateTime desc&$top=2"
+    found = asking.get(f"{INBOX}?{query}&$count=true")
+    assert (found["@odata.count"], len(found["value"])) == (4, 2)
+    assert "@odata.count" not in asking.get(f"{INBOX}?{query}")
+
+
 def test_an_order_that_does_not_lead_the_filter_is_inefficient(asking: Asking) -> None:
     query = "$filter=isRead eq false&$orderby=receivedDateTime desc"
     assert code(asking.ask("GET", f"{INBOX}?{query}")) == (400, "InefficientFilter")

@@ -30,7 +30,7 @@ from rapport_core.errors import InvariantError, PoisonError
 from rapport_producers.connection_log import ConnectionLog, Domain
 from rapport_producers.graph.client import GraphClient, Mailbox, path_of
 from rapport_producers.graph.errors import NotFound, Resync
-from rapport_producers.graph.folders import EXCLUDED, WELL_KNOWN, FolderTree, folder_tree
+from rapport_producers.graph.folders import EXCLUDED, SENT, WELL_KNOWN, FolderTree, folder_tree
 from rapport_producers.graph.messages import MESSAGE_PARAMS, message_change
 from rapport_producers.graph.rounds import (
     DeltaPage,
@@ -67,6 +67,7 @@ _LINK_AGE_MS: Final = 3_600_000
 """A link that only says that nothing happened is saved this seldom: the one before it does as well."""
 
 _DAY_MS: Final = 86_400_000
+_WATCHED: Final = ("inbox", SENT)
 _TREE, _SWEEP, _FIRST = "folders", "sweep", "first"
 _MAIL, _HISTORY, _LISTING = "mail:", "history:", "listing:"
 _DELTA_PARAMS: Final = {"$select": "id,receivedDateTime"}
@@ -112,7 +113,7 @@ class MailSync:
         """
         await self._look()
         async with self._following:
-            await together(self._follow(folder) for folder in self._followed())
+            await together(self._follow(folder) for folder in self._watched_first(self._followed()))
             await self._begin_anew()
         if self._log.position(_FIRST) is None or self._reading.locked():
             return False
@@ -445,7 +446,14 @@ class MailSync:
         return following if page.place is None else {**position, "place": asdict(page.place)}
 
     async def _list(
-        self, folder: str, place: Place, *, since: datetime, until: datetime | None = None, is_whole: bool
+        self,
+        folder: str,
+        place: Place,
+        *,
+        since: datetime,
+        until: datetime | None = None,
+        is_whole: bool,
+        is_counted: bool = False,
     ) -> ListPage:
         params = MESSAGE_PARAMS if is_whole else _LIGHT_PARAMS
         top = PAGE_ITEMS if is_whole else PAGE_IDS
@@ -455,6 +463,7 @@ class MailSync:
             place,
             since,
             until,
+            is_counted=is_counted,
         )
 
     def _newest_unread(self) -> str | None:
@@ -469,7 +478,7 @@ class MailSync:
     async def _history_step(self, folder: str) -> None:
         position, stream = self._position(_HISTORY + folder), self._streams()[folder]
         place = Place(**position["place"])
-        page = await self._list(folder, place, since=self._since, is_whole=True)
+        page = await self._list(folder, place, since=self._since, is_whole=True, is_counted=True)
         await self._publish_contents(page.fetch, stream, page.items, Lane.BACKFILL)
         done = position["done"] + sum(place.is_new(item) for item in page.items)
         total = position["total"] if place.before or page.total is None else page.total
@@ -508,6 +517,11 @@ class MailSync:
 
     def _followed(self) -> list[str]:
         return [folder for folder in self._folders() if not self._position(_MAIL + folder)["is_new"]]
+
+    def _watched_first(self, folders: list[str]) -> list[str]:
+        """Folders with those before all others in which people see at once what is late. Graph answers only some at a time."""
+        streams = self._streams()
+        return sorted(folders, key=lambda folder: streams[folder] not in _WATCHED)
 
     def _stream_of(self, item: Json) -> str:
         """The stream that a message is in; empty when it is nowhere that is followed, and for drafts."""

@@ -73,7 +73,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class ListPage:
-    """One page of a list. `place`: where the next begins, None after the last. `total`: all that it lists, where Graph says it."""
+    """One page of a list. `place`: where the next begins, None after the last. `total`: all that it lists, where Graph was asked and says it."""
 
     fetch: int
     items: list[Json]
@@ -134,9 +134,13 @@ class Reader:
         place: Place,
         since: datetime,
         until: datetime | None = None,
+        *,
+        is_counted: bool = False,
     ) -> ListPage:
-        """The page at `place` of what was received since, and before, a time. Newest first."""
+        """The page at `place` of what was received since, and before, a time. Newest first; the first page also says how many all are, if counted."""
         asked = None if place.link else {**list_query(since, until, place), **params}
+        if asked is not None and is_counted and not place.before:
+            asked["$count"] = "true"
         fetch, body = await self.get(place.link or path, asked, lane=Lane.BACKFILL)
         return list_page(body, fetch, place)
 

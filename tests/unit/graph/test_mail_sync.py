@@ -101,18 +101,43 @@ def test_the_newest_is_read_first_over_all_folders(lab: GraphLab) -> None:
 def test_progress_ends_with_all_that_there_is(lab: GraphLab) -> None:
     fill(lab, 130)
     fill(lab, 20, "sentitems", "sent")
-    lab.deliver("too old", days_ago=300)
+    for number in range(40):
+        lab.deliver(f"too old {number}", days_ago=300)
     told: list[tuple[int, int]] = []
 
     async def progress(done: int, total: int) -> None:
         told.append((done, total))
 
     lab.run(lambda mail, _: mail.first_sync(progress))
+    assert told[0] == (0, 190)  # what the folders hold, until each was asked for what is new enough
+    assert {total for done, total in told if done >= PAGE_ITEMS} == {150}
     assert told[-1] == (150, 150)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert all(done <= total for done, total in told)
     assert lab.owner is not None
     assert lab.owner.log.record["oldest"] == to_ms(lab.since)
+
+
+def test_only_the_first_page_of_a_folder_is_counted(lab: GraphLab) -> None:
+    """The next ones are of a part of it; and counting costs Graph more than a page."""
+    fill(lab, 250)
+    lab.connect_mail()
+    counted = [call for call in lab.simulator.calls if "count" in {name.lstrip("$") for name in call.query}]
+    assert len(counted) == len({call.path for call in counted})
+    assert any(lab.box.find("inbox").id in call.path for call in counted)
+
+
+def test_a_look_asks_inbox_and_sent_items_before_all_other_folders(lab: GraphLab) -> None:
+    """Graph answers some at a time only: in a mailbox of many folders new mail must not wait for those where none comes."""
+    for number in range(30):
+        lab.box.folder(f"a project {number}", "msgfolderroot")
+    lab.connect_mail()
+    before = len(lab.simulator.calls)
+    lab.poll_mail()
+    asked = [call.path for call in lab.simulator.calls[before:] if "/messages/delta" in call.path]
+    assert len(asked) > 30
+    first = {lab.box.find("inbox").id, lab.box.find("sentitems").id}
+    assert all(any(folder in path for folder in first) for path in asked[:2])
 
 
 def test_what_is_older_than_the_history_is_left_out_also_when_it_changes(lab: GraphLab) -> None:

@@ -125,6 +125,12 @@ class MicrosoftSignIn:
     def __repr__(self) -> str:
         return f"MicrosoftSignIn({self._client_id!r})"
 
+    @property
+    def organisation(self) -> str:
+        """The one whose accounts alone may sign in: its id or a domain. Empty where accounts of any may."""
+        named = urlsplit(self._authority).path.strip("/").partition("/")[0]
+        return "" if named.lower() in _SHARED else named
+
     def begin(
         self, redirect_uri: str, features: Iterable[str] = (), login_hint: str | None = None
     ) -> tuple[str, dict[str, Any]]:
@@ -240,12 +246,11 @@ class MicrosoftSignIn:
             ConfigError: the authority is none.
             SignInError: of kind `operator` or `unavailable`.
         """
-        own = urlsplit(self._authority).path.strip("/")
-        if self._secret is None or own in _SHARED:
+        if self._secret is None or not self.organisation:
             self._app(self._wire())
             return False
         try:
-            self.application_token(own)
+            self.application_token(self.organisation)
         except SignInError as error:
             if error.kind in ("operator", "unavailable"):
                 raise

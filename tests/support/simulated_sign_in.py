@@ -47,9 +47,11 @@ def async_client(simulator: Simulator) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=httpx2.ASGITransport(simulator.app))
 
 
-def sign_in_at(simulator: Simulator, secret: str | None = CLIENT_SECRET) -> MicrosoftSignIn:
-    """The app registration of the simulated Microsoft."""
-    return MicrosoftSignIn(CLIENT_ID, secret, f"{HOST}/organizations", SimulatedHttp(simulator))
+def sign_in_at(
+    simulator: Simulator, secret: str | None = CLIENT_SECRET, organisation: str = "organizations"
+) -> MicrosoftSignIn:
+    """The app registration of the simulated Microsoft; for accounts of any organisation, or of this one."""
+    return MicrosoftSignIn(CLIENT_ID, secret, f"{HOST}/{organisation}", SimulatedHttp(simulator))
 
 
 def accounts_at(simulator: Simulator) -> GraphAccounts:

@@ -21,10 +21,17 @@ _AT_ONCE: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account and every address Graph knows of it."""
+    """An account and every address Graph knows of it.
+
+    Attributes:
+        id: never given to anybody else.
+        addresses: as the administrators of its organisation set them. Microsoft does not check whose they are.
+        user_name: how the account signs in; Microsoft has checked that its domain is the organisation's.
+    """
 
     id: str
     addresses: tuple[str, ...]
+    user_name: str = ""
 
 
 class Accounts(Protocol):
@@ -75,7 +82,9 @@ class GraphAccounts:
             found = await self._client(http).get(_Bearer("/me", token), "/me", params=params)
         named = [found.get("mail"), found.get("userPrincipalName"), *_proxies(found.get("proxyAddresses"))]
         addresses = dict.fromkeys(one for one in named if isinstance(one, str) and one)
-        return Account(str(found.get("id") or ""), tuple(addresses))
+        return Account(
+            str(found.get("id") or ""), tuple(addresses), str(found.get("userPrincipalName") or "")
+        )
 
     async def _opens(self, token: str, addresses: Sequence[str]) -> dict[str, RapportError | None]:
         places = asyncio.Semaphore(_AT_ONCE)

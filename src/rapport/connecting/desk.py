@@ -284,12 +284,18 @@ class ConnectingDesk:
             )
 
     def _check_owner(self, place: Place, account: Account) -> None:
-        theirs = {found for one in account.addresses if (found := comparable(one)) is not None}
-        members = self.registry.members(place.tenant)
-        owners = {one["id"] for one in members if theirs & {*_comparables(one, self._now_ms())}}
+        """Anybody has an organisation made in minutes and gives its accounts any address; only its user names are checked."""
+        proven = account.addresses if self.sign_in.organisation else (account.user_name,)
+        owners = self._owners(place.tenant, proven)
         if place.member in owners:
             return
-        shown = account.addresses[0] if account.addresses else "an account without an address"
+        shown = next(filter(None, proven), "an account without an address")
+        if not owners and place.member in self._owners(place.tenant, account.addresses):
+            raise ConfigError(
+                f"you signed in as {shown}, and the address of {place.member} is only another name of that account, which "
+                "proves nothing while accounts of any organisation may sign in: an operator sets "
+                "RAPPORT_MICROSOFT_AUTHORITY to your organisation, then every address of its accounts counts"
+            )
         if owners:
             other = min(owners)
             raise ConfigError(
@@ -300,6 +306,12 @@ class ConnectingDesk:
             f"you signed in as {shown}, which is no address of {place.member} in the directory: sign in with another "
             f"account, or add it: `rapport directory set member {place.member} --address {shown} --tenant {place.tenant}`"
         )
+
+    def _owners(self, tenant: str, addresses: Iterable[str]) -> set[str]:
+        """The members who have one of these addresses today."""
+        theirs = {found for one in addresses if (found := comparable(one)) is not None}
+        members = self.registry.members(tenant)
+        return {one["id"] for one in members if theirs & {*_comparables(one, self._now_ms())}}
 
     def _member(self, place: Place) -> DirectoryEntry:
         for entry in self.registry.members(place.tenant):

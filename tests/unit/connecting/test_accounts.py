@@ -36,7 +36,8 @@ def accounts(body: dict[str, Any], status: int = 200) -> GraphAccounts:
 )
 def test_every_address_of_the_account_is_known(said: dict[str, Any], addresses: tuple[str, ...]) -> None:
     """As a name, as an alias; other kinds of names are no addresses."""
-    assert accounts({"id": "oid", **said}).own("token") == Account("oid", addresses)
+    user_name = said.get("userPrincipalName", "")
+    assert accounts({"id": "oid", **said}).own("token") == Account("oid", addresses, user_name)
 
 
 def test_a_token_that_is_refused_at_once_asks_for_no_other() -> None:

@@ -118,13 +118,39 @@ class OneAccount:
         raise NotImplementedError
 
 
-def test_an_alias_of_the_account_is_an_address_as_good(
-    desk: ConnectingDesk, simulator: Simulator, registry: MemoryRegistry, anna: Mailbox
+@pytest.mark.parametrize("organisation", ["acme.example", "id"])
+def test_an_alias_of_the_account_is_an_address_as_good_in_the_own_organisation(
+    desk: ConnectingDesk, simulator: Simulator, registry: MemoryRegistry, anna: Mailbox, organisation: str
 ) -> None:
     """The directory may know the member by any of them, however it is written."""
     registry.entries[0] = entry("member", "m1", "Anna.Andersson@ACME.example", "other@acme.example")
-    account = Account(anna.id, (ADDRESS, "anna.andersson@acme.example"))
-    assert connect(replace(desk, accounts=OneAccount(account)), simulator)["state"] == "connected"
+    account = Account(anna.id, (ADDRESS, "anna.andersson@acme.example"), ADDRESS)
+    only_here = sign_in_at(simulator, organisation=anna.tenant if organisation == "id" else organisation)
+    desk = replace(desk, accounts=OneAccount(account), sign_in=only_here)
+    assert connect(desk, simulator)["state"] == "connected"
+
+
+@pytest.mark.parametrize("authority", ["organizations", "common", "Organizations"])
+def test_what_another_organisation_says_of_its_account_proves_nothing(
+    desk: ConnectingDesk,
+    simulator: Simulator,
+    store: Store,
+    registry: MemoryRegistry,
+    authority: str,
+) -> None:
+    """Its administrators write any address into it; only the domain of the user name is checked by Microsoft."""
+    registry.entries[0] = entry("member", "m1", ADDRESS, "anna@old.example")
+    stranger = simulator.mailbox("mallory@evil.example")
+    simulator.entra.signs_in = "mallory@evil.example"
+    forged = Account(stranger.id, (ADDRESS, "mallory@evil.example"), "mallory@evil.example")
+    shared = sign_in_at(simulator, organisation=authority)
+    error = refused(lambda: connect(replace(desk, accounts=OneAccount(forged), sign_in=shared), simulator))
+    assert isinstance(error, ConfigError)
+    assert "you signed in as mallory@evil.example" in str(error)
+    assert "an operator sets RAPPORT_MICROSOFT_AUTHORITY to your organisation" in str(error)
+    assert "directory set" not in str(error)
+    assert registry.said == []
+    assert credential(store) is None
 
 
 def test_another_members_account_is_refused_and_whose_it_is_said(

@@ -50,6 +50,7 @@ class Owners:
         self._ledgers, self._new_runner, self._count = ledgers, new_runner, partitions
         self._partitions: frozenset[int] = frozenset()
         self._runners: dict[tuple[str, str], Runner] = {}
+        self._unread: dict[tuple[str, str], Wakeup] = {}
 
     @property
     def partitions(self) -> frozenset[int]:
@@ -60,6 +61,11 @@ class Owners:
     def owned(self) -> list[tuple[str, str]]:
         """The connections that something runs for, sorted."""
         return sorted(self._runners)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether there are connections that the log could not be asked for yet: call `woken` again, if with nothing."""
+        return bool(self._unread)
 
     async def assigned(self, partitions: Iterable[int]) -> None:
         """Takes further partitions: starts what runs for their connections. Raises UnavailableError; repeat it then."""
@@ -72,20 +78,34 @@ class Owners:
         lost = [name for name in self._runners if not self._owns(*name)]
         await _all(self._runners.pop(name).stop() for name in lost)
 
-    async def woken(self, wakeup: Wakeup) -> None:
-        """Passes a wake-up on. One for a connection that is not known yet makes it known."""
-        name = wakeup["tenant"], wakeup["connection"]
-        if not self._owns(*name):
-            return
-        if (wakeup["kind"], wakeup["detail"]) == ("changed", "disconnected"):
-            # Not asked of the record, which whoever runs it may have overwritten at the same moment.
-            await _all(runner.stop() for runner in [self._runners.pop(name, None)] if runner is not None)
-            return
-        if name not in self._runners:
-            await self._start(lambda *other: other == name)
-        runner = self._runners.get(name)
-        if runner is not None:
-            runner.wake(wakeup)
+    async def woken(self, wakeups: Iterable[Wakeup]) -> None:
+        """Passes wake-ups on, in order. That a connection was changed makes it known where it is not yet.
+
+        What is not known and was not changed has ended: notifications may still come for it, and need no look into the log. Those that became
+        known together are read together, for the log is read from its beginning.
+
+        Raises:
+            UnavailableError: the log cannot be read. Whatever can be passed on was; the next call reads it.
+        """
+        for wakeup in wakeups:
+            name = wakeup["tenant"], wakeup["connection"]
+            if not self._owns(*name):
+                continue
+            is_changed = wakeup["kind"] == "changed"
+            if is_changed and wakeup["detail"] == "disconnected":
+                # Not asked of the record, which whoever runs it may have overwritten at the same moment.
+                self._unread.pop(name, None)
+                await _all(runner.stop() for runner in [self._runners.pop(name, None)] if runner is not None)
+            elif name in self._runners:
+                self._runners[name].wake(wakeup)
+            elif is_changed:
+                self._unread[name] = wakeup
+        if self._unread:
+            await self._start(lambda *name: name in self._unread)
+            for name, wakeup in self._unread.items():
+                if name in self._runners:
+                    self._runners[name].wake(wakeup)
+            self._unread = {}
 
     async def close(self) -> None:
         """Ends everything."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rapport_core.errors import UnavailableError
 from rapport_producers.ledger import Ledger
 from rapport_producers.owners import Owners
 from rapport_producers.records import Owner, new_connection
@@ -24,10 +26,14 @@ class World:
         self.known = [Owner("acme", name, "m1", "graph") for name in names]
         self.running: dict[str, list[object]] = {}
         self.woken: list[str] = []
-        self.most = 0
+        self.most = self.reads = 0
+        self.is_away = False
 
     async def read(self, wanted: Callable[[str, str], bool], /) -> Mapping[tuple[str, str], Ledger]:
         await asyncio.sleep(0)
+        self.reads += 1
+        if self.is_away:
+            raise UnavailableError("Kafka is away")
         return {
             (owner.tenant, owner.connection): Ledger(new_connection(owner))
             for owner in self.known
@@ -86,8 +92,8 @@ def test_each_connection_is_run_once_wherever_its_partition_goes(
             await one.assigned(back)
             assert all(len(runners) == 1 for runners in world.running.values())
         for name in wakeups:
-            await one.woken(wakeup(name))
-            await other.woken(wakeup(name))
+            await one.woken([wakeup(name)])
+            await other.woken([wakeup(name)])
         assert world.most == 1
         assert world.woken == wakeups
         assert sorted([*one.owned, *other.owned]) == sorted(
@@ -106,10 +112,61 @@ def test_a_wake_up_makes_a_new_connection_known() -> None:
         owners = Owners(world, world.new, partitions=PARTITIONS)
         await owners.assigned(range(PARTITIONS))
         world.known.append(Owner("acme", "new", "m1", "graph"))
-        await owners.woken(wakeup("new"))
-        await owners.woken(wakeup("nobody"))
+        await owners.woken([wakeup("new")])
+        await owners.woken([wakeup("nobody")])
         assert owners.owned == [("acme", "new")]
         assert world.woken == ["new"]
+
+    asyncio.run(work())
+
+
+def test_connections_that_are_made_together_are_read_together() -> None:
+    """The log is read from its beginning each time."""
+
+    async def work() -> None:
+        world = World(["old"])
+        owners = Owners(world, world.new, partitions=PARTITIONS)
+        await owners.assigned(range(PARTITIONS))
+        names = [f"c{number}" for number in range(100)]
+        world.known += [Owner("acme", name, "m1", "graph") for name in names]
+        await owners.woken(wakeup(name) for name in [*names, "old", *names])
+        assert (world.reads, len(owners.owned)) == (2, 101)
+        assert sorted(world.woken) == sorted([*names, "old"])
+
+    asyncio.run(work())
+
+
+def test_a_log_that_is_away_is_read_later() -> None:
+    """Nothing else would ever look for a connection that was just made; those that run are woken meanwhile."""
+
+    async def work() -> None:
+        world = World(["old"])
+        owners = Owners(world, world.new, partitions=PARTITIONS)
+        await owners.assigned(range(PARTITIONS))
+        world.known.append(Owner("acme", "new", "m1", "graph"))
+        world.is_away = True
+        for woken in ([wakeup("new"), wakeup("old")], []):
+            with pytest.raises(UnavailableError):
+                await owners.woken(woken)
+        assert (world.woken, owners.has_unread) == (["old"], True)
+        world.is_away = False
+        await owners.woken([])
+        assert (world.woken, owners.has_unread) == (["old", "new"], False)
+
+    asyncio.run(work())
+
+
+def test_notifications_of_what_has_ended_cost_no_look_into_the_log() -> None:
+    """They may come for hours, until Microsoft could be asked to stop."""
+
+    async def work() -> None:
+        world = World(["c1"])
+        owners = Owners(world, world.new, partitions=PARTITIONS)
+        await owners.assigned(range(PARTITIONS))
+        await owners.woken([{**wakeup("c1"), "detail": "disconnected"}])
+        before = world.reads
+        await owners.woken([{**wakeup("c1"), "kind": "notification", "detail": "messages"}] * 5)
+        assert (world.reads, owners.owned, world.woken) == (before, [], [])
 
     asyncio.run(work())
 
@@ -122,10 +179,10 @@ def test_a_disconnected_connection_is_let_go_whatever_its_record_says() -> None:
         owners = Owners(world, world.new, partitions=PARTITIONS)
         await owners.assigned(range(PARTITIONS))
         for _ in range(2):
-            await owners.woken({**wakeup("c1"), "detail": "disconnected"})
+            await owners.woken([{**wakeup("c1"), "detail": "disconnected"}])
             assert owners.owned == [("acme", "c2")]
         assert (world.running["c1"], world.woken) == ([], [])
-        await owners.woken({**wakeup("c1"), "detail": "connected"})
+        await owners.woken([{**wakeup("c1"), "detail": "connected"}])
         assert owners.owned == [("acme", "c1"), ("acme", "c2")]
 
     asyncio.run(work())
@@ -136,7 +193,7 @@ def test_nothing_runs_for_an_archive() -> None:
         world = World(["archive"])
         owners = Owners(world, world.new, partitions=PARTITIONS)
         await owners.assigned(range(PARTITIONS))
-        await owners.woken(wakeup("archive"))
+        await owners.woken([wakeup("archive")])
         assert owners.owned == []
 
     asyncio.run(work())

@@ -26,7 +26,7 @@ REAUTHORIZE: Final = "reauthorizationRequired"
 LIFECYCLE_EVENTS: Final = frozenset({MISSED, REMOVED, REAUTHORIZE})
 """The events that mean something to do; any other is ignored."""
 
-MOST: Final = 10_000
+MOST: Final = 2_000
 """Notifications in one request. Graph sends fewer by far; without a bound a forged request could keep the receiver busy."""
 
 UNKNOWN: Final = "unknown"

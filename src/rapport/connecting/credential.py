@@ -13,6 +13,8 @@ from rapport_core.errors import InvariantError
 Access = Literal["delegated", "application"]
 PROVIDER: Final = "graph"
 """The name of Microsoft 365 in records."""
+OWN: Final = "/me"
+"""Where the resources are of whoever signed in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Credential:
     @property
     def root(self) -> str:
         """Where the account's resources are in Graph."""
-        return root_of(self.access, self.account)
+        return f"/users/{quote(self.account, safe='')}" if self.access == "application" else OWN
 
     def to_bytes(self) -> bytes:
         """As the vault keeps it."""
@@ -56,11 +58,6 @@ class Credential:
             )
         except (ValueError, KeyError, TypeError):
             raise InvariantError("what a connection signs in with is damaged: connect it again") from None
-
-
-def root_of(access: str, account: str) -> str:
-    """Where an account's resources are in Graph."""
-    return f"/users/{quote(account, safe='')}" if access == "application" else "/me"
 
 
 def _access(found: Mapping[str, Any]) -> Access:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
 import structlog
 
@@ -13,6 +17,38 @@ from rapport_producers.graph.errors import AdminNeeded, SignInNeeded, Transient
 from rapport_producers.microsoft_sign_in_errors import SignInError
 
 _log = structlog.get_logger(__name__)
+_THREADS: Final = 32
+
+
+class LoopTokens:
+    """Tokens in an event loop. One thread at most waits for each connection, and none that anything else needs.
+
+    So an account for which Microsoft, or another process that renews it, takes its time holds up no other.
+    """
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens, self._threads = tokens, ThreadPoolExecutor(_THREADS, "tokens")
+        self._turns: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def root(self, tenant: str, connection: str) -> str:
+        """Where the mailbox of the connection's credential is. Raises UnavailableError."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._tokens.root, tenant, connection)
+
+    def known_root(self, tenant: str, connection: str) -> str:
+        """The same without waiting, where it was asked before."""
+        return self._tokens.root(tenant, connection)
+
+    async def token(
+        self, tenant: str, connection: str, *, refused: str | None = None, claims: str | None = None
+    ) -> str:
+        """A token; see `Tokens.token`."""
+        async with self._turns[tenant, connection]:
+            known = self._tokens.remembered(tenant, connection)
+            if known is not None and known != refused and claims is None:
+                return known
+            asked = partial(self._tokens.token, tenant, connection, refused=refused, claims=claims)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +58,7 @@ class MicrosoftMailbox:
     tenant: str
     connection: str
     root: str
-    tokens: Tokens = field(repr=False)
+    tokens: LoopTokens = field(repr=False)
 
     async def token(self, *, refused: str | None = None, claims: str | None = None) -> str:
         """A token that is believed to be good.
@@ -34,13 +70,8 @@ class MicrosoftMailbox:
             SignInError: of kind `operator`: this installation's registration is at fault, no account is.
             UnavailableError: the store cannot be reached.
         """
-        known = self.tokens.remembered(self.tenant, self.connection)
-        if known is not None and known != refused and claims is None:
-            return known
         try:
-            return await asyncio.to_thread(
-                self.tokens.token, self.tenant, self.connection, refused=refused, claims=claims
-            )
+            return await self.tokens.token(self.tenant, self.connection, refused=refused, claims=claims)
         except SignInError as error:
             raise _as_graph_error(error) from error
 

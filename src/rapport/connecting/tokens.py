@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from rapport.connecting.credential import Credential
+from rapport.connecting.credential import OWN, Credential
 from rapport_producers.microsoft_sign_in import BASE_SCOPES, FEATURE_SCOPES, Token
 from rapport_producers.microsoft_sign_in_errors import SignInError
 
@@ -61,10 +61,14 @@ class SignIn(Protocol):
 
 @dataclass(slots=True)
 class _Held:
-    """One connection's, as this process knows it. `claims`: what the token was made to fulfil, if anything."""
+    """One connection's, as this process knows it.
+
+    `root`: where the secret's mailbox is; `claims`: what the token was made to fulfil, if anything.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     secret: bytes = b""
+    root: str = ""
     value: str = ""
     claims: str | None = None
     expires_at: float = 0.0
@@ -92,6 +96,20 @@ class Tokens:
         """What the connection signs in with, or None when it does not any more. Raises UnavailableError."""
         kept = self._vault.get(tenant, connection)
         return None if kept is None else Credential.from_bytes(kept)
+
+    def root(self, tenant: str, connection: str) -> str:
+        """Where in Graph the connection's mailbox is, by what it signs in with.
+
+        The record says so, too, but a topic can be written by more people than the vault, and an organisation's token opens
+        every mailbox. Asks the vault once. Raises UnavailableError.
+        """
+        held = self._of(tenant, connection)
+        if not held.root:
+            credential = self.credential(tenant, connection)
+            if credential is None:
+                return OWN
+            held.root = credential.root
+        return held.root
 
     def remembered(self, tenant: str, connection: str) -> str | None:
         """The token, where nothing need be asked to know that it is good. Never blocks for long."""
@@ -145,7 +163,7 @@ class Tokens:
             held.secret, held.value = b"", ""
             raise _signed_out()
         if secret != held.secret:
-            held.secret, held.value = secret, ""
+            held.secret, held.value, held.root = secret, "", Credential.from_bytes(secret).root
         held.looked_at = looked_at
         return secret
 

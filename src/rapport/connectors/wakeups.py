@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
+from rapport.topic_reader import waiting_records
 from rapport_core.errors import PoisonError, RapportError, UnavailableError
 from rapport_producers.owners import Owners
+from rapport_schemas.records import Wakeup
 from rapport_schemas.topics import WAKEUPS
 from rapport_schemas.wire import Wire
 
@@ -68,9 +70,7 @@ class WakeupThread:
                     [WAKEUPS.name], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._revoked
                 )
                 while not self._closing.is_set():
-                    message = consumer.poll(_POLL_SECONDS)
-                    if message is not None:
-                        self._take(message)
+                    self._pass_on(self._read(waiting_records(consumer, _POLL_SECONDS)))
             finally:
                 consumer.close()
         except BaseException as error:  # noqa: BLE001 - a thread that ends in silence would leave its connections standing
@@ -92,20 +92,29 @@ class WakeupThread:
     def _revoked(self, _: Consumer, places: list[TopicPartition]) -> None:
         self._in_loop(self._owners.revoked([place.partition for place in places]))
 
-    def _take(self, message: Message) -> None:
-        error = message.error()
-        if error is not None:
-            if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own name
-                _log.warning("wakeups_stalled", reason=error.name())
+    def _read(self, messages: Iterable[Message]) -> list[Wakeup]:
+        found = []
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                if error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 - librdkafka's own name
+                    _log.warning("wakeups_stalled", reason=error.name())
+                continue
+            try:
+                found.append(self._wire.decode("wakeup", message.value()))
+            except PoisonError as poison:
+                _log.warning("wakeup_ignored", reason=poison.reason)
+        return found
+
+    def _pass_on(self, wakeups: list[Wakeup]) -> None:
+        """What comes together goes on together: a thousand mailboxes that an administrator connects are read up once."""
+        if not wakeups and not self._owners.has_unread:
             return
         try:
-            wakeup = self._wire.decode("wakeup", message.value())
-            self._in_loop(self._owners.woken(wakeup))
-        except PoisonError as poison:
-            _log.warning("wakeup_ignored", reason=poison.reason)
+            self._in_loop(self._owners.woken(wakeups))
         except RapportError as failure:
-            # The connection's own timer looks without it.
-            _log.warning("wakeup_not_passed_on", reason=type(failure).__name__)
+            _log.warning("new_connections_not_read_yet", reason=type(failure).__name__)
+            self._closing.wait(_AGAIN_SECONDS)
 
     def _in_loop(self, work: Coroutine[Any, Any, None]) -> None:
         assert self._loop is not None  # noqa: S101 - it is started

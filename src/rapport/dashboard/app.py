@@ -200,7 +200,8 @@ def _broken(request: Request, error: Exception) -> Response:
 
 
 def _problem(request: Request, status: int, problem: str, hint: str = "") -> Response:
-    address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    # One slash: a browser takes what begins with two for another host.
+    address = "/" + request.url.path.lstrip("/") + (f"?{request.url.query}" if request.url.query else "")
     values = {
         "title": _TITLES.get(status, "That did not work"),
         "problem": problem,

@@ -10,7 +10,7 @@ from typing import Final
 import httpx2
 
 from rapport.connecting.credential import Credential
-from rapport.connecting.mailbox import MicrosoftMailbox
+from rapport.connecting.mailbox import LoopTokens, MicrosoftMailbox
 from rapport.connecting.registration import TIMEOUT_SECONDS, sign_in_of, trusted
 from rapport.connecting.tokens import Tokens
 from rapport.settings import Settings
@@ -70,7 +70,7 @@ class MicrosoftEnd:
 
     async def _end(self, tenant: str, connection: str, root: str) -> None:
         settings, store = self.settings, self.store
-        tokens = Tokens(store.vault, store.leases, sign_in_of(settings))
+        tokens = LoopTokens(Tokens(store.vault, store.leases, sign_in_of(settings)))
         mailbox = MicrosoftMailbox(tenant, connection, root, tokens)
         async with httpx2.AsyncClient(
             verify=trusted(settings), timeout=TIMEOUT_SECONDS, follow_redirects=False

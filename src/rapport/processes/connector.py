@@ -17,8 +17,7 @@ from datetime import datetime
 import httpx2
 import structlog
 
-from rapport.connecting.credential import root_of
-from rapport.connecting.mailbox import MicrosoftMailbox
+from rapport.connecting.mailbox import LoopTokens, MicrosoftMailbox
 from rapport.connecting.registration import sign_in_of, trusted
 from rapport.connecting.tokens import Tokens
 from rapport.connectors.ledgers import LogLedgers
@@ -125,7 +124,7 @@ class Connector:
         self._store, self._outlet, self._clock = store, outlet, SystemClock()
         self._where, self._wire = where, wire(where)
         self._ledgers = LogLedgers(lambda: consumer(where, _UNUSED_GROUP), self._wire)
-        self._tokens = Tokens(store.vault, store.leases, sign_in_of(settings))
+        self._tokens = LoopTokens(Tokens(store.vault, store.leases, sign_in_of(settings)))
         limits = Limits(time.monotonic, asyncio.sleep)
         self._graph = GraphClient(http, settings.microsoft_graph, limits, self._clock, asyncio.sleep)
         self._has_push = settings.public_url is not None
@@ -145,6 +144,7 @@ class Connector:
         async def opened() -> ConnectionLog:
             desk = Desk(self._outlet, self._store.keys, self._clock, is_ours)
             epoch = await asyncio.to_thread(self._store.next_assignment)
+            await self._tokens.root(owner.tenant, owner.connection)
             log = await open_log(desk, owner, ledger, epoch)
             if log.record["history_from"] is None:
                 begin = await asyncio.to_thread(self._history_begin, owner.tenant)
@@ -172,7 +172,7 @@ class Connector:
         return history_begin(self._clock.now(), parse_settings(said).history_months)
 
     def _mailbox(self, log: ConnectionLog) -> _OwnedMailbox:
-        return _OwnedMailbox(log, self._tokens)
+        return _OwnedMailbox(log.owner, self._tokens)
 
     def _reading(self, log: ConnectionLog) -> Reading:
         mailbox = self._mailbox(log)
@@ -200,9 +200,9 @@ class Connector:
 class _OwnedMailbox:
     """The mailbox of an opened connection (`graph.client.Mailbox`), however it is signed in now."""
 
-    def __init__(self, log: ConnectionLog, tokens: Tokens) -> None:
-        self._log = log
-        self._mailbox = MicrosoftMailbox(log.owner.tenant, log.owner.connection, "", tokens)
+    def __init__(self, owner: Owner, tokens: LoopTokens) -> None:
+        self._tokens = tokens
+        self._mailbox = MicrosoftMailbox(owner.tenant, owner.connection, "", tokens)
 
     @property
     def tenant(self) -> str:
@@ -217,7 +217,7 @@ class _OwnedMailbox:
     @property
     def root(self) -> str:
         """Where its resources are."""
-        return root_of(self._log.record["access"], self._log.record["account"])
+        return self._tokens.known_root(self.tenant, self.connection)
 
     async def token(self, *, refused: str | None = None, claims: str | None = None) -> str:
         """A token that is believed to be good; see MicrosoftMailbox."""

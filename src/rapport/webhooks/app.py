@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,7 +15,7 @@ from starlette.routing import Route
 
 from rapport.webhooks.counts import Counts
 from rapport.webhooks.known import Find, Known
-from rapport.webhooks.receiving import Outlet, Receiver
+from rapport.webhooks.receiving import SECONDS_TO_ANSWER, Outlet, Receiver
 from rapport_core.clock import Clock
 from rapport_core.errors import RapportError
 from rapport_producers.graph.notifications import LIFECYCLE_PATH, NOTIFICATION_PATH
@@ -80,9 +81,10 @@ async def _alive(_: Request) -> Response:
 
 
 async def _ready(request: Request) -> Response:
-    """Notifications can be checked: the store answers."""
+    """Notifications can be checked: the store answers, and in time."""
     try:
-        await request.app.state.known.of([_PROBE])
-    except RapportError:
+        async with asyncio.timeout(SECONDS_TO_ANSWER):
+            await request.app.state.known.of([_PROBE])
+    except (RapportError, TimeoutError):
         return PlainTextResponse("not ready: store\n", 503)
     return PlainTextResponse("ready\n")

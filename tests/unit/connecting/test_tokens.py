@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rapport.connecting.credential import Credential
-from rapport.connecting.mailbox import MicrosoftMailbox
+from rapport.connecting.mailbox import LoopTokens, MicrosoftMailbox
 from rapport.connecting.tokens import SECONDS_UNTIL_REVOKING_IS_NOTICED, Tokens
 from rapport_core.errors import InvariantError, UnavailableError
 from rapport_producers.graph.errors import AdminNeeded, SignInNeeded, Transient
@@ -305,7 +305,7 @@ def test_a_mailbox_tells_why_there_is_no_token(
 ) -> None:
     """What is the operator's fault stays apart: it must flip no account."""
     sign_in.error = SignInError(kind, "some_code", "some sentence", after_s=7.5)
-    mailbox = MicrosoftMailbox("acme", "c1", "/me", tokens)
+    mailbox = MicrosoftMailbox("acme", "c1", "/me", LoopTokens(tokens))
     with pytest.raises(expected) as caught:
         asyncio.run(mailbox.token())
     if isinstance(caught.value, Transient):
@@ -315,7 +315,49 @@ def test_a_mailbox_tells_why_there_is_no_token(
 
 
 def test_a_mailbox_gives_tokens(tokens: Tokens) -> None:
-    mailbox = MicrosoftMailbox("acme", "c1", "/me", tokens)
+    mailbox = MicrosoftMailbox("acme", "c1", "/me", LoopTokens(tokens))
     assert asyncio.run(mailbox.token()) == "token-1"
     assert asyncio.run(mailbox.token()) == "token-1"
     assert asyncio.run(mailbox.token(refused="token-1")) == "token-2"
+
+
+def test_the_mailbox_is_that_of_the_credential(vault: FakeVault, tokens: Tokens, at: list[float]) -> None:
+    """A record in a topic says whose account it is, too, but must not lead an organisation's token to another mailbox."""
+    assert tokens.root("acme", "c1") == "/me"
+    assert tokens.root("acme", "c2") == "/me"
+    vault.put("acme", "c2", ROOM.to_bytes())
+    assert tokens.root("acme", "c2") == "/users/anna%40acme.com"
+    vault.put("acme", "c1", ROOM.to_bytes())
+    at[0] += SECONDS_UNTIL_REVOKING_IS_NOTICED
+    tokens.token("acme", "c1")
+    assert tokens.root("acme", "c1") == "/users/anna%40acme.com"
+
+
+def test_an_account_that_waits_for_its_token_holds_up_no_other(vault: FakeVault, at: list[float]) -> None:
+    """However many of its requests wait, and however few threads the machine has for everything."""
+    vault.put("acme", "c2", replace(ANNA, cache="cache-10").to_bytes())
+    goes_on = threading.Event()
+
+    class SlowForOne(FakeLocks):
+        @contextmanager
+        def held(self, name: str, /) -> Iterator[None]:
+            if name.endswith("/c1"):
+                assert goes_on.wait(60)
+            yield
+
+    tokens = LoopTokens(
+        Tokens(vault, SlowForOne(), RotatingSignIn(at), now=lambda: at[0], monotonic=lambda: at[0])
+    )
+
+    async def work() -> None:
+        waiting = [asyncio.ensure_future(tokens.token("acme", "c1")) for _ in range(200)]
+        await asyncio.sleep(0)
+        try:
+            assert await tokens.token("acme", "c2") == "token-11"
+            assert await asyncio.to_thread(str, 1) == "1"
+            assert not any(one.done() for one in waiting)
+        finally:
+            goes_on.set()
+        assert set(await asyncio.gather(*waiting)) == {"token-1"}
+
+    asyncio.run(work())

@@ -461,6 +461,23 @@ def test_a_store_that_is_away_is_a_page_with_its_headers(
     assert client.get("/static/rapport.css").status_code == 200
 
 
+def test_trying_again_leads_to_no_other_host(
+    sign_in: SignIn, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A browser takes an address that begins with two slashes for one of another host."""
+    client = sign_in("admin")
+
+    def away(_token: str) -> None:
+        raise UnavailableError("away")
+
+    monkeypatch.setattr(store.sessions, "find", away)
+    for path in ("//evil.example/x", "///evil.example/x"):
+        answer = client.get(f"http://testserver{path}", headers={"hx-request": "true"})
+        assert answer.status_code == 503
+        assert answer.headers["hx-redirect"] == "/evil.example/x"
+        assert 'href="/evil.example/x"' in answer.text
+
+
 def test_a_fault_is_a_page_with_its_headers(sign_in: SignIn, impact: FakeImpact) -> None:
     """Nothing of the fault's text reaches the browser."""
     impact.fail = ValueError("secret detail")

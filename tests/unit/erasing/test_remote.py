@@ -16,7 +16,7 @@ from graph import Simulator
 from graph.entra import CLIENT_ID, CLIENT_SECRET
 from rapport.connecting.accounts import GraphAccounts
 from rapport.connecting.desk import ConnectingDesk
-from rapport.connecting.mailbox import MicrosoftMailbox
+from rapport.connecting.mailbox import LoopTokens, MicrosoftMailbox
 from rapport.connecting.registration import TIMEOUT_SECONDS, sign_in_of, trusted
 from rapport.connecting.tokens import Tokens
 from rapport.erasing.remote import MicrosoftEnd
@@ -87,7 +87,9 @@ def end(settings: Settings, store: Store) -> MicrosoftEnd:
 
 async def subscribe(settings: Settings, store: Store) -> None:
     """What a connector does."""
-    mailbox = MicrosoftMailbox("acme", ID, "/me", Tokens(store.vault, store.leases, sign_in_of(settings)))
+    mailbox = MicrosoftMailbox(
+        "acme", ID, "/me", LoopTokens(Tokens(store.vault, store.leases, sign_in_of(settings)))
+    )
     async with httpx2.AsyncClient(verify=trusted(settings)) as http:
         limits = Limits(asyncio.get_running_loop().time, asyncio.sleep)
         client = GraphClient(http, settings.microsoft_graph, limits, SystemClock(), asyncio.sleep)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+import threading
+from collections.abc import Collection, Coroutine
 from typing import Any
 from urllib.parse import quote_plus
 
 import pytest
 from structlog.testing import capture_logs
 
+from rapport.webhooks import app as webhooks_app
 from rapport.webhooks import receiving
 from rapport_core.clock import to_ms
+from rapport_producers.graph.register import Registered
 from rapport_schemas.topics import WAKEUPS
 from receiver_place import NOW, Place, told
 
@@ -359,3 +362,23 @@ def test_the_log_has_numbers_and_nothing_else() -> None:
     assert entry.secret not in repr(lines)
     assert entry.secret not in repr(entry)
     assert "planted" not in repr(lines)
+
+
+def test_a_store_that_does_not_answer_is_not_waited_for_by_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever watches over it has patience for a moment, too."""
+    monkeypatch.setattr(webhooks_app, "SECONDS_TO_ANSWER", 0.01)
+    place, answers = Place(), threading.Event()
+
+    def slow(_: Collection[str]) -> dict[str, Registered]:
+        assert answers.wait(60)
+        return {}
+
+    monkeypatch.setattr(place.app.state.known, "_find", slow)
+
+    async def test() -> None:
+        try:
+            assert (await place.client.get("/readyz")).text == "not ready: store\n"
+        finally:
+            answers.set()
+
+    in_a_loop(test())

@@ -26,6 +26,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from rapport import kafka
 from rapport.local import instance
 from rapport.local import kafka as local_kafka
+from rapport.local.ports import LOOPBACK
 from rapport.settings import Endpoints, Settings, endpoints
 from rapport.store import open_store
 from rapport.store.database import Database
@@ -72,6 +73,8 @@ def examine(settings: Settings) -> list[Finding]:
         "dashboard": lambda: _dashboard(where.dashboard),
     }
     if settings.microsoft_client_id is not None:
+        if settings.public_url is not None:
+            checks["webhooks"] = lambda: _webhooks(settings)
         checks["connectors"] = lambda: _group(where, CONNECTORS_GROUP, "the connectors")
         checks["microsoft"] = lambda: _microsoft(settings)
     for part, check in checks.items():
@@ -228,6 +231,39 @@ def _dashboard(address: str | None) -> str:
             f"the dashboard at {address} does not answer: see logs/dashboard.log"
         ) from error
     return f"answers at {address}"
+
+
+def _webhooks(settings: Settings) -> str:
+    """Looks at the receiver itself: whether Microsoft reaches it through the proxy cannot be seen from here."""
+    address = _receiver_address(settings)
+    if address is None:
+        return "run elsewhere"
+    try:
+        _get(f"{address}/readyz", {})
+    except urllib.error.HTTPError as error:
+        raise UnavailableError(
+            f"the receiver of notifications at {address} is not ready (status {error.code}): see logs/webhooks.log"
+        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise UnavailableError(
+            f"the receiver of notifications at {address} does not answer, so changes show within minutes only: "
+            "see logs/webhooks.log"
+        ) from error
+    moves = "" if settings.webhook_port else "; it moves at each start unless RAPPORT_WEBHOOK_PORT is set"
+    return f"answer at {address}{moves}"
+
+
+def _receiver_address(settings: Settings) -> str | None:
+    """Where the receiver of this machine listens; None where it is on another one. Raises UnavailableError if it was not started."""
+    running = instance.read_running(settings.home)
+    if running is not None and not running.webhooks:
+        raise UnavailableError(
+            "rapport up was started without RAPPORT_PUBLIC_URL or RAPPORT_MICROSOFT_CLIENT_ID, so nobody receives "
+            "notifications: start it again with both"
+        )
+    if running is not None:
+        return running.webhooks
+    return f"http://{LOOPBACK}:{settings.webhook_port}" if settings.webhook_port else None
 
 
 def _get(address: str, headers: dict[str, str]) -> bytes:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -12,6 +16,8 @@ from graph import Simulator
 from graph.entra import CLIENT_ID, CLIENT_SECRET
 from rapport import doctor
 from rapport.doctor import Finding, examine
+from rapport.local import instance
+from rapport.local.ports import free_port
 from rapport.settings import Settings
 
 
@@ -91,3 +97,72 @@ def test_without_microsoft_nothing_of_it_is_looked_at(
     monkeypatch.setattr(doctor, "_SECONDS", 0.1)
     found = findings(tmp_path, kafka="127.0.0.1:1", clickhouse="http://u:p@127.0.0.1:1/rapport")
     assert not {"microsoft", "connectors"} & found.keys()
+
+
+AWAY = {"kafka": "127.0.0.1:1", "clickhouse": "http://u:p@127.0.0.1:1/rapport"}
+
+
+@contextmanager
+def receiver(status: int) -> Iterator[int]:
+    """A receiver of notifications that answers `/readyz` so; its port."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/readyz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def push(home: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Finding:
+    """What is said of the receiver where push is wanted."""
+    monkeypatch.setattr(doctor, "_SECONDS", 0.5)
+    monkeypatch.setattr(doctor, "_microsoft", lambda _: "not asked")
+    wanted = {"microsoft_client_id": CLIENT_ID, "public_url": "https://rapport.example"}
+    return findings(home, **AWAY, **wanted, **settings)["webhooks"]
+
+
+def test_a_receiver_that_answers_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiver(200) as port:
+        found = push(tmp_path, monkeypatch, webhook_port=port)
+    assert found == Finding("webhooks", is_fine=True, text=f"answer at http://127.0.0.1:{port}")
+
+
+def test_a_receiver_that_is_not_ready_or_not_there_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with receiver(503) as port:
+        found = push(tmp_path, monkeypatch, webhook_port=port)
+    assert (found.is_fine, "is not ready (status 503): see logs/webhooks.log" in found.text) == (False, True)
+    found = push(tmp_path, monkeypatch, webhook_port=free_port())
+    assert (found.is_fine, "does not answer" in found.text) == (False, True)
+
+
+def test_the_receiver_of_a_running_instance_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever port it has; that this one changes with each start is told, for a proxy must know it."""
+    with receiver(200) as port, instance.take_lock(tmp_path):
+        instance.write(tmp_path, instance.Instance(webhooks=f"http://127.0.0.1:{port}"))
+        found = push(tmp_path, monkeypatch)
+        assert found.is_fine
+        assert found.text.endswith(f"{port}; it moves at each start unless RAPPORT_WEBHOOK_PORT is set")
+        instance.write(tmp_path, instance.Instance())
+        found = push(tmp_path, monkeypatch)
+    assert (found.is_fine, "start it again with both" in found.text) == (False, True)
+
+
+def test_a_receiver_elsewhere_cannot_be_seen_and_without_push_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert push(tmp_path, monkeypatch) == Finding("webhooks", is_fine=True, text="run elsewhere")
+    assert "webhooks" not in findings(tmp_path, **AWAY, microsoft_client_id=CLIENT_ID)

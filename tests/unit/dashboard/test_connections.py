@@ -282,7 +282,7 @@ def test_one_connections_page_has_everything_and_the_last_sync_at_the_bottom(
     replies = {"status": "scheduled", "since": None, "until": ms(2026, 11, 30, 8), "audience": "all"}
     room.records = [record("m1", backlog=12, push="off", out_of_office=replies)]
     page = told(visit("member"), "/connections/of/microsoft-m1")
-    for part in ("12 changes", "off: changes show", "out of office", "30 Nov 2026, 09:00", "24 May 2026"):
+    for part in ("12 items of the past", "off: changes show", "out of office", "30 Nov 2026, 09:00", "24 May 2026"):
         assert part in page, part
     state = page.split('id="state"')[1].split("</section>")[0]
     assert state.rindex("Last sync: ") > state.rindex("Last comparison")
@@ -427,6 +427,44 @@ def test_a_member_connects_nobody_else(visit: Visit, room: FakeConnections) -> N
     assert client.post("/connections/microsoft", data=sent).status_code == 403
     assert client.post("/connections/revoke", data=sent).status_code == 404
     assert room.did == []
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "words"),
+    [
+        ({"access": "application"}, 403, "An administrator decides for everybody"),
+        ({"access": "application", "state": "paused"}, 403, "An administrator decides for everybody"),
+        ({"access": "application", "state": "disconnected"}, 403, "An administrator decides for everybody"),
+        ({"state": "connected"}, 409, "is connected already"),
+        ({"state": "mailbox_unavailable"}, 409, "is connected already"),
+    ],
+)
+def test_what_the_page_does_not_offer_a_member_is_not_had_by_its_address(
+    visit: Visit, room: FakeConnections, said: dict[str, str], status: int, words: str
+) -> None:
+    """What an administrator chose for everybody is not the member's to replace; an admin may."""
+    room.records = [record("m1", **said)]
+    client = visit("member")
+    sent = {"csrf": csrf_of(client), "member": "m1"}
+    for answer in (
+        client.get("/connections/microsoft?member=m1"),
+        client.post("/connections/microsoft", data=sent),
+    ):
+        assert answer.status_code == status
+        assert words in answer.text
+    assert room.did == []
+    assert visit("admin").get("/connections/microsoft?member=m1").status_code == 200
+    begin(visit("admin"), member="m1")
+    assert room.asked_by_admin == [True]
+
+
+@pytest.mark.parametrize("state", ["needs_auth", "needs_admin", "disconnected"])
+def test_a_member_connects_again_what_the_own_sign_in_connected(
+    visit: Visit, room: FakeConnections, state: str
+) -> None:
+    room.records = [record("m1", state=state)]
+    begin(visit("member"), member="m1")
+    assert room.asked_by_admin == [False]
 
 
 def test_whoever_the_directory_does_not_know_is_not_connected(visit: Visit) -> None:

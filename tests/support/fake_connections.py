@@ -65,6 +65,7 @@ class FakeConnections:
     refuse: Exception | None = None
     fail: Exception | None = None
     flows: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    asked_by_admin: list[bool] = field(default_factory=list)
 
     def parts(self, **without: None) -> ConnectionParts:
         """For an application; what is named has no port behind it."""
@@ -135,10 +136,20 @@ class FakeConnections:
 
     # -- Microsoft
 
-    def begin(self, tenant: str, member: str, redirect: str, session: str, features: Sequence[str]) -> str:
+    def begin(
+        self,
+        tenant: str,
+        member: str,
+        redirect: str,
+        session: str,
+        features: Sequence[str],
+        *,
+        by_admin: bool,
+    ) -> str:
         """See Connecting. The page to go to sends the browser straight back where `redirect` leads."""
         if self.refuse is not None:
             raise self.refuse
+        self.asked_by_admin.append(by_admin)
         self.did.append(("begin", tenant, member, redirect, tuple(features)))
         state = f"state{len(self.flows)}"
         self.flows[state] = (tenant, member, session)

@@ -147,7 +147,7 @@ def _by_browser(
 ) -> Connection:
     session, outcome = secrets.token_urlsafe(32), list[Connection | Exception]()
     with loopback() as back:
-        target = desk.begin(tenant, member, back.address, session, features, connection)
+        target = desk.begin(tenant, member, back.address, session, features, connection, by_admin=True)
         _tell("Sign in at Microsoft in the browser that opens now. If none does, open this there yourself:")
         _tell(f"\n{target}\n")
         open_browser(target)

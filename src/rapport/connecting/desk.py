@@ -28,6 +28,7 @@ from rapport_schemas.records import Connection, DirectoryEntry
 OVER: Final = (
     "this sign-in was finished before, took more than ten minutes, or began elsewhere: start it again"
 )
+ADMINS_CHOICE: Final = "an administrator decides for everybody whether this mailbox is read: ask an admin of Rapport to change that"
 LEFT_OUT: Final = "this mailbox is left out, as was asked; what was read before is kept"
 ADMIN_CONSENTED: Final = "admin_consented"
 """Code of the SignInError that says that an administrator has just approved."""
@@ -76,6 +77,8 @@ class ConnectingDesk:
         session: str,
         features: Sequence[str] = (),
         connection: str = "",
+        *,
+        by_admin: bool = False,
     ) -> str:
         """Begins a sign-in that only this session can finish. Returns Microsoft's page to go to.
 
@@ -86,8 +89,11 @@ class ConnectingDesk:
             session: what is known to the browser's session alone.
             features: optional ones that were chosen, each with a permission of its own.
             connection: the connection's id; `microsoft-MEMBER` when empty.
+            by_admin: whether an admin or the operator asks, who may replace what was chosen for everybody.
         """
         place = self.place(tenant, member, connection)
+        if not by_admin:
+            _refuse_overriding(self._record(tenant, place.connection))
         addresses = _addresses(self._member(place), self._now_ms())
         hint = addresses[0] if len(addresses) == 1 else None
         url, flow = self.sign_in.begin(redirect, features, hint)
@@ -97,6 +103,7 @@ class ConnectingDesk:
             "member": place.member,
             "connection": place.connection,
             "features": list(features),
+            "by_admin": by_admin,
         }
         self.store.sign_ins.begin(tenant, str(flow["state"]), json.dumps(kept).encode())
         return url
@@ -120,15 +127,16 @@ class ConnectingDesk:
             signed_in = self.sign_in.finish(kept["flow"], query)
         except SignInError as error:
             raise _without(kept["features"], error) from None
-        return self.connect(Place(tenant, kept["member"], kept["connection"]), signed_in)
+        place = Place(tenant, kept["member"], kept["connection"])
+        return self.connect(place, signed_in, by_admin=kept["by_admin"])
 
     def begin_device(self, features: Iterable[str] = ()) -> DeviceCode:
         """A code to type on another machine; `finish_device` waits for that."""
         return self.sign_in.begin_device(features)
 
     def finish_device(self, place: Place, device: DeviceCode) -> Connection:
-        """Waits until the code was typed, connects, and returns the connection's record."""
-        return self.connect(place, self.sign_in.finish_device(device))
+        """Waits until the code was typed, connects, and returns the connection's record. For the operator."""
+        return self.connect(place, self.sign_in.finish_device(device), by_admin=True)
 
     def place(self, tenant: str, member: str, connection: str = "") -> Place:
         """The connection of a member that may be made or connected again. Raises ConfigError when it may not."""
@@ -140,13 +148,15 @@ class ConnectingDesk:
         _refuse_anothers(place, self._record(tenant, place.connection))
         return place
 
-    def connect(self, place: Place, signed_in: SignedIn) -> Connection:
-        """Makes the account the connection's, after checking that it is the member's."""
+    def connect(self, place: Place, signed_in: SignedIn, *, by_admin: bool) -> Connection:
+        """Makes the account the connection's, after checking that it is the member's; `by_admin` as in `begin`."""
         token = self.sign_in.token(signed_in.cache)
         account = self.accounts.own(token.value)
         self._check_owner(place, account)
         known = {one["connection"]: one for one in self.registry.connections(place.tenant)}
         _refuse_anothers(place, known.get(place.connection))
+        if not by_admin:  # again: what was chosen may be newer than the sign-in
+            _refuse_overriding(known.get(place.connection))
         _refuse_other_account(place, account.id, "delegated", known)
         credential = Credential(
             "delegated",
@@ -369,6 +379,12 @@ def _refuse_anothers(place: Place, record: Connection | None) -> None:
             f"the connection {place.connection} is no account of Microsoft 365 but {record['provider']}: "
             "name another with --connection"
         )
+
+
+def _refuse_overriding(record: Connection | None) -> None:
+    """Who was connected or left out for the whole organisation is that until an admin wants it otherwise."""
+    if record is not None and record["access"] == "application":
+        raise ConfigError(ADMINS_CHOICE)
 
 
 def _refuse_other_account(

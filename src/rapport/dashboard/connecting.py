@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import structlog
@@ -11,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from rapport.connecting.desk import ADMIN_CONSENTED
+from rapport.connecting.desk import ADMIN_CONSENTED, ADMINS_CHOICE
 from rapport.connecting.registration import return_behind
 from rapport.dashboard.connections import audited, found_for, may_act, pieces
 from rapport.dashboard.connections_list import address_of
@@ -21,8 +22,9 @@ from rapport.dashboard.guard import signed_in_of, to_login
 from rapport.dashboard.parts import parts_of
 from rapport.dashboard.ports import Connecting, Disconnecting
 from rapport.dashboard.rendering import page
-from rapport.dashboard.standing import provider_name, state_of
+from rapport.dashboard.standing import MICROSOFT, provider_name, state_of
 from rapport.local.ports import LOOPBACK
+from rapport.store.users import User
 from rapport_core.errors import ConfigError, InvariantError, RapportError, UnavailableError
 from rapport_producers.graph.errors import GraphError, Throttled, Transient
 from rapport_producers.microsoft_sign_in_errors import SignInError
@@ -31,6 +33,7 @@ from rapport_schemas.records import Connection
 _FEATURES: Final = ("out_of_office",)
 _KEPT: Final = {"counts": True, "nothing": False}
 _NOT_YOURS: Final = "Your role connects your own mailbox only."
+_CONNECTED: Final = "This mailbox is connected already; there is nothing to sign in for. Load the page again."
 _AWAY: Final = "a service behind this page does not answer; nothing is connected yet, start again in a minute"
 _LATER: Final = "Microsoft does not answer now; nothing is connected yet, start again in a minute"
 
@@ -45,6 +48,7 @@ def ask(request: Request) -> Response:
         raise HTTPException(403, _NOT_YOURS)
     if member not in names:
         raise HTTPException(404, "There is no such member in the directory.")
+    _refuse_where_no_button_is(request, user, member)
     return page(
         request, "microsoft.html", {"member": member, "name": names[member], "is_own": user.member == member}
     )
@@ -60,16 +64,33 @@ async def begin(request: Request) -> Response:
     user, desk = signed_in.session.user, _microsoft(request)
     if not may_act(user, member):
         raise HTTPException(403, _NOT_YOURS)
+    await run_in_threadpool(_refuse_where_no_button_is, request, user, member)
     features = [name for name in _FEATURES if field(form, name)]
     back = return_behind(pieces(request).home or str(request.base_url))
     try:
         target = await run_in_threadpool(
-            desk.begin, user.tenant, member, back, _bound(signed_in.token), features
+            partial(desk.begin, by_admin=user.role == "admin"),
+            user.tenant,
+            member,
+            back,
+            _bound(signed_in.token),
+            features,
         )
     except RapportError as error:
         return _not_connected(request, error, member)
     audited(request, "connection_begun", member)
     return page(request, "leaving.html", {"target": target}, headers={"refresh": f"0;url={target}"})
+
+
+def _refuse_where_no_button_is(request: Request, user: User, member: str) -> None:
+    """What the page does not offer a person is not to be had by its address. Admins may replace whatever there is."""
+    read = pieces(request).read(user.tenant)
+    own = [one for one in read if (one["member"], one["provider"]) == (member, MICROSOFT)]
+    if user.role == "admin" or not own or any(state_of(one).may_start for one in own):
+        return
+    if any(one["access"] == "application" for one in own):
+        raise HTTPException(403, sentence(ADMINS_CHOICE))
+    raise HTTPException(409, _CONNECTED)
 
 
 def done(request: Request) -> Response:

@@ -210,10 +210,20 @@ class ConnectionSettings(Protocol):
 class Connecting(Protocol):
     """Signs members in at Microsoft."""
 
-    def begin(self, tenant: str, member: str, redirect: str, session: str, features: Sequence[str]) -> str:
+    def begin(
+        self,
+        tenant: str,
+        member: str,
+        redirect: str,
+        session: str,
+        features: Sequence[str],
+        *,
+        by_admin: bool,
+    ) -> str:
         """Begins a sign-in that only this session can finish. Returns Microsoft's page to go to.
 
-        Raises ConfigError when there is no such member, SignInError when Microsoft gives no page, and UnavailableError.
+        Raises ConfigError when there is no such member or an administrator chose for this mailbox, SignInError when
+        Microsoft gives no page, and UnavailableError.
 
         Args:
             tenant: whose member.
@@ -221,6 +231,7 @@ class Connecting(Protocol):
             redirect: where Microsoft sends the browser back to.
             session: what is known to the browser's session alone.
             features: optional ones that were chosen, each with a permission of its own.
+            by_admin: whether an admin asks, who may replace what was chosen for everybody.
         """
         ...
 

@@ -10,7 +10,7 @@ import pytest
 from directory_entries import entry
 from graph import Simulator
 from rapport.connecting.credential import Credential
-from rapport.connecting.desk import LEFT_OUT, ConnectingDesk, Outcome
+from rapport.connecting.desk import ADMINS_CHOICE, LEFT_OUT, ConnectingDesk, Outcome
 from rapport.connecting.revoking import REVOKED
 from rapport.store import Store, open_store
 from rapport_core.errors import ConfigError
@@ -191,3 +191,36 @@ def test_a_name_that_nobody_has_changes_nothing(
     with pytest.raises(ConfigError, match="no member m9"):
         desk.connect_tenant("acme", TENANT, without=without, only=only)
     assert registry.said == []
+
+
+@pytest.mark.parametrize("without", [(), ("m1",)])
+def test_a_member_does_not_replace_what_was_chosen_for_everybody(
+    desk: ConnectingDesk,
+    store: Store,
+    registry: MemoryRegistry,
+    simulator: Simulator,
+    without: tuple[str, ...],
+) -> None:
+    """Neither the organisation's access nor that there is none; not even where the choice came after the sign-in began."""
+    early = browse(simulator, desk.begin("acme", "m1", REDIRECT, "s"))
+    desk.connect_tenant("acme", TENANT, without=without)
+    kept, said = store.vault.get("acme", "microsoft-m1"), list(registry.said)
+    with pytest.raises(ConfigError, match=ADMINS_CHOICE):
+        desk.finish("s", early)
+    with pytest.raises(ConfigError, match=ADMINS_CHOICE):
+        desk.begin("acme", "m1", REDIRECT, "s")
+    assert store.vault.get("acme", "microsoft-m1") == kept
+    assert registry.said == said
+
+
+def test_an_admin_and_the_operator_may_replace_what_was_chosen_for_everybody(
+    desk: ConnectingDesk, registry: MemoryRegistry, simulator: Simulator
+) -> None:
+    desk.connect_tenant("acme", TENANT, without=["m2"])
+    for member in ("m1", "m2"):
+        url = desk.begin("acme", member, REDIRECT, "s", by_admin=True)
+        assert desk.finish("s", browse(simulator, url))["state"] == "connected"
+    place, device = desk.place("acme", "m3"), desk.begin_device()
+    simulator.entra.enter_device_code(device.code, simulator.mailbox(f"cleo@{TENANT}"))
+    desk.finish_device(place, device)
+    assert states(registry) == dict.fromkeys(PEOPLE, ("connected", "delegated"))

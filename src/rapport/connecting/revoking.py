@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 from rapport.connecting.credential import PROVIDER
 from rapport.connecting.registry import Registry
 from rapport.store import Store
+from rapport.store.database import TracesLeftError
 from rapport_core.errors import ConfigError
 from rapport_schemas.records import Connection
 
@@ -18,6 +19,7 @@ def revoke(store: Store, registry: Registry, tenant: str, connection: str, now_m
 
     Raises:
         ConfigError: there is no such connection, or none that signs in anywhere.
+        TracesLeftError: it is revoked, but traces of the tokens are still on the disk; repeat it.
         UnavailableError: the store or Kafka cannot be reached; repeat it.
     """
     records = registry.connections(tenant)
@@ -33,8 +35,15 @@ def revoke(store: Store, registry: Registry, tenant: str, connection: str, now_m
 def end_access(
     store: Store, registry: Registry, record: Connection, state: str, reason: str, now_ms: int
 ) -> None:
-    """The tokens first: where it ends in between, whoever reads the mailbox finds that there are none, and says so."""
-    store.vault.drop(record["tenant"], record["connection"])
+    """The tokens first: where it ends in between, whoever reads the mailbox finds that there are none, and says so.
+
+    Raises as `revoke`.
+    """
+    left: TracesLeftError | None = None
+    try:
+        store.vault.drop(record["tenant"], record["connection"])
+    except TracesLeftError as error:
+        left = error  # nobody can sign in with them any more
     said: dict[str, Any] = {
         "state": state,
         "reason": reason,
@@ -43,3 +52,5 @@ def end_access(
         "updated_at": now_ms,
     }
     registry.announce(cast("Connection", {**record, **said}))
+    if left is not None:
+        raise left

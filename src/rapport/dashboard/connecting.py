@@ -24,6 +24,7 @@ from rapport.dashboard.ports import Connecting, Disconnecting
 from rapport.dashboard.rendering import page
 from rapport.dashboard.standing import MICROSOFT, provider_name, state_of
 from rapport.local.ports import LOOPBACK
+from rapport.store.database import TracesLeftError
 from rapport.store.users import User
 from rapport_core.errors import ConfigError, InvariantError, RapportError, UnavailableError
 from rapport_producers.graph.errors import GraphError, Throttled, Transient
@@ -172,6 +173,9 @@ async def revoke(request: Request) -> Response:
         await run_in_threadpool(desk.revoke, record["tenant"], record["connection"])
     except ConfigError as error:
         raise refused(error) from error
+    except TracesLeftError as error:
+        # It is revoked all the same, and the rest is nothing that people at this page can do.
+        _log.warning("traces_left", connection=record["connection"], error=str(error))
     audited(request, "connection_revoked", record["connection"])
     return RedirectResponse(address_of(record["connection"], "revoked"), 303)
 

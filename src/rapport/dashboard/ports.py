@@ -244,7 +244,10 @@ class Connecting(Protocol):
         ...
 
     def revoke(self, tenant: str, connection: str) -> None:
-        """Drops the connection's tokens; everything that was read is kept. May raise UnavailableError."""
+        """Drops the connection's tokens; everything that was read is kept.
+
+        May raise TracesLeftError, when they are dropped all the same, and UnavailableError.
+        """
         ...
 
 

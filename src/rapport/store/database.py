@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -20,6 +21,11 @@ from rapport_core.errors import ConfigError, UnavailableError
 
 BUSY_TIMEOUT_MS = 10_000
 _WRITES = "rapport_writes"
+_PAUSE_S = 0.02
+
+
+class TracesLeftError(UnavailableError):
+    """Something is deleted, but its bytes, sealed, are still in the write-ahead log. Doing the same again tries to empty it again."""
 
 
 class Database:
@@ -75,16 +81,32 @@ class Database:
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     def forget_deleted(self) -> None:
-        """Makes SQLite's write-ahead log empty, so that overwritten secrets are in no file. A server does it by vacuum."""
-        if not self.is_sqlite:
-            return
+        """Makes SQLite's write-ahead log empty, so that overwritten secrets are in no file. A server does it by vacuum.
+
+        Call it also where nothing was deleted: an earlier process may have died between the two.
+
+        Raises:
+            TracesLeftError: somebody reads the database for longer than this waits.
+        """
+        until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+        while self.is_sqlite and not self._has_emptied_log():
+            if time.monotonic() >= until:
+                raise TracesLeftError(
+                    f"it is deleted, but its sealed bytes are still in {self.url.database}-wal, because another program reads "
+                    "the store: end that program, such as a backup or a database shell, and do the same again"
+                )
+            time.sleep(_PAUSE_S)
+
+    def _has_emptied_log(self) -> bool:
+        """SQLite itself waits for readers and writers, but not for another checkpoint."""
         try:
             with self.engine.connect().execution_options(**{_WRITES: False}) as connection:
                 raw = connection.connection.driver_connection
                 assert isinstance(raw, sqlite3.Connection)  # noqa: S101 - only SQLite comes here
-                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         except (DBAPIError, sqlite3.Error) as error:
             raise _unavailable(self.url) from error
+        return not busy
 
     def close(self) -> None:
         """Gives back every connection. The database may be used again."""

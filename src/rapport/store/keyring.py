@@ -132,18 +132,20 @@ class StoreKeyRing:
         return None if row[0] is None else self._open(row[0], "page_key", key_id)
 
     def destroy_page_key(self, key_id: str) -> None:
-        """Makes everything sealed with the key unreadable for good; a second time changes nothing."""
+        """Makes everything sealed with the key unreadable for good; a second time changes nothing.
+
+        Raises TracesLeftError: nobody is given the key any more, but its sealed bytes are still on the disk; repeat it.
+        """
         with self._database.write() as connection:
             done = connection.execute(
                 update(page_keys)
                 .where(page_keys.c.id == key_id, page_keys.c.destroyed_at.is_(None))
                 .values(sealed=None, destroyed_at=to_ms(self._clock.now()))
             )
-        if done.rowcount:
-            self._database.forget_deleted()
-        else:
+        if not done.rowcount:
             self._read_page_key(key_id)  # an unknown id is an error, a destroyed one is not
         self._pages[key_id] = (None, 0.0)
+        self._database.forget_deleted()
 
     def _fresh(self, transaction: Connection, purpose: str, owner: str) -> bytes:
         return self._sealer.wrap(transaction, secrets.token_bytes(KEY_BYTES), key_context(purpose, owner))

@@ -88,7 +88,9 @@ def rotate(
     try:
         with exclusive(database):
             migrate(database)
-            return _rotate(settings, database, to)
+            done = _rotate(settings, database, to)
+        database.forget_deleted()  # what the old key sealed, also where an earlier run did the rest
+        return done
     finally:
         database.close()
 
@@ -122,7 +124,6 @@ def _reseal(database: Database, before: LocalKey, after: KeyWrapper) -> int:
         # Whoever seals something on PostgreSQL waits from here on, and then finds another check.
         transaction.execute(select(facts.c.value).where(facts.c.name == CHECK).with_for_update())
         count = sum(_reseal_column(transaction, one, Sealer(before), after) for one in SEALED)
-    database.forget_deleted()
     return count - 1  # the check is no secret
 
 

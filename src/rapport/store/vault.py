@@ -54,11 +54,10 @@ class Vault:
         return None if sealed is None else self._sealer.open(sealed, _PURPOSE, tenant, connection)
 
     def drop(self, tenant: str, connection: str) -> bool:
-        """Forgets the secret for good. Whether there was one."""
+        """Forgets the secret for good, also its traces. Whether there was one. Raises TracesLeftError; repeat it then."""
         with self._database.write() as transaction:
             dropped = transaction.execute(delete(credentials).where(_place(tenant, connection))).rowcount > 0
-        if dropped:
-            self._database.forget_deleted()
+        self._database.forget_deleted()
         return dropped
 
 

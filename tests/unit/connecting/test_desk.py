@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -21,7 +23,8 @@ from rapport.connecting.accounts import Account
 from rapport.connecting.credential import Credential
 from rapport.connecting.desk import ConnectingDesk
 from rapport.connecting.revoking import REVOKED
-from rapport.store import Store, open_store
+from rapport.store import Store, database, open_store
+from rapport.store.database import TracesLeftError
 from rapport_core.clock import to_ms
 from rapport_core.errors import ConfigError, RapportError, UnavailableError
 from rapport_producers.graph.errors import GraphError
@@ -457,6 +460,27 @@ def test_a_crash_while_revoking_leaves_no_token_and_is_mended_by_a_repeat(
     assert credential(store) is None
     desk.revoke("acme", ID)
     assert registry.known["acme", ID]["state"] == "needs_auth"
+
+
+def test_what_is_revoked_is_that_also_while_another_program_reads_the_store(
+    desk: ConnectingDesk,
+    simulator: Simulator,
+    store: Store,
+    registry: MemoryRegistry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only traces are left on the disk then; it is said, and a repeat removes them."""
+    connect(desk, simulator)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+    with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM users").fetchall()
+        with pytest.raises(TracesLeftError, match="do the same again"):
+            desk.revoke("acme", ID)
+    assert credential(store) is None
+    assert registry.known["acme", ID]["state"] == "needs_auth"
+    desk.revoke("acme", ID)
 
 
 def test_a_code_on_another_machine_connects_as_well(

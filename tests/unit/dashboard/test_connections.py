@@ -16,6 +16,7 @@ from fake_connections import AUTHORITY, FakeConnections, compared, ms, record
 from fake_impact import FakeImpact
 from rapport.dashboard.app import create_app
 from rapport.store import Store
+from rapport.store.database import TracesLeftError
 from rapport.store.users import User
 from rapport_core.errors import ConfigError, UnavailableError
 from rapport_producers.graph.errors import AdminNeeded, MailboxUnavailable, Transient
@@ -282,7 +283,13 @@ def test_one_connections_page_has_everything_and_the_last_sync_at_the_bottom(
     replies = {"status": "scheduled", "since": None, "until": ms(2026, 11, 30, 8), "audience": "all"}
     room.records = [record("m1", backlog=12, push="off", out_of_office=replies)]
     page = told(visit("member"), "/connections/of/microsoft-m1")
-    for part in ("12 items of the past", "off: changes show", "out of office", "30 Nov 2026, 09:00", "24 May 2026"):
+    for part in (
+        "12 items of the past",
+        "off: changes show",
+        "out of office",
+        "30 Nov 2026, 09:00",
+        "24 May 2026",
+    ):
         assert part in page, part
     state = page.split('id="state"')[1].split("</section>")[0]
     assert state.rindex("Last sync: ") > state.rindex("Last comparison")
@@ -544,6 +551,24 @@ def test_a_member_is_not_blamed_for_what_the_operator_must_mend(visit: Visit, ro
     text = visit("member").get("/connections/microsoft/done?state=x").text
     assert "client secret" not in text
     assert "whoever runs Rapport" in text
+
+
+def test_what_is_revoked_is_said_to_be_also_where_traces_are_left(
+    visit: Visit, room: FakeConnections, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who runs Rapport finds them in the log."""
+
+    def revoke(*_: str) -> None:
+        raise TracesLeftError("it is deleted")
+
+    monkeypatch.setattr(room, "revoke", revoke)
+    client = visit("member")
+    answer = client.post("/connections/revoke", data={"csrf": csrf_of(client), "connection": "microsoft-m1"})
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        "/connections/of/microsoft-m1?said=revoked",
+    )
+    assert audited(store) == [("connection_revoked", "microsoft-m1")]
 
 
 def test_revoking_keeps_everything_and_connecting_goes_on(

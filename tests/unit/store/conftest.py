@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from rapport.store import Store, open_store
+from rapport.store import Store, database, open_store
 from store_processes import HandClock, StoreSettings, settings_for
 
 POSTGRES = "RAPPORT_TEST_POSTGRES"
@@ -52,3 +54,23 @@ def store(settings: StoreSettings, clock: HandClock) -> Iterator[Store]:
     """An open store."""
     with open_store(settings, clock=clock) as opened:
         yield opened
+
+
+@pytest.fixture
+def read_by_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], AbstractContextManager[None]]:
+    """Within it another program has the store open in the middle of a transaction. The store's patience is short."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
+
+    @contextmanager
+    def reading() -> Iterator[None]:
+        other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+        try:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM users").fetchall()
+            yield
+        finally:
+            other.close()
+
+    return reading

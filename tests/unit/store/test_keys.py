@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from rapport.store import Store, open_store
-from rapport.store.database import Database
+from rapport.store.database import Database, TracesLeftError
 from rapport.store.keyring import SECONDS_UNTIL_DESTRUCTION_IS_NOTICED, StoreKeyRing
 from rapport_core.errors import InvariantError, UnavailableError
 from rapport_core.keys import KeyRing
@@ -108,6 +110,23 @@ def test_no_file_holds_a_key_in_the_clear_nor_a_destroyed_one_sealed(tmp_path: P
     assert not any(key in left for key in keys)
     assert not any(sealed[key_id] in left for key_id in ids[::2])
     assert all(sealed[key_id] in left for key_id in ids[1::2])
+
+
+def test_a_key_that_another_program_keeps_in_the_log_is_refused_and_goes_with_a_repeat(
+    tmp_path: Path, read_by_another: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """As erasing repeats it."""
+    with open_store(StoreSettings(tmp_path)) as store:
+        key_id = store.keys.new_page_key("acme", "c1")
+        assert store.keys.page_key(key_id) is not None
+        with store._database.read() as connection:
+            sealed = connection.exec_driver_sql("SELECT sealed FROM page_keys").scalar_one()
+        with read_by_another():
+            with pytest.raises(TracesLeftError, match="do the same again"):
+                store.destroy_page_key(key_id)
+            assert store.keys.page_key(key_id) is None
+        store.destroy_page_key(key_id)
+        assert not any(sealed in file.read_bytes() for file in tmp_path.glob("store.db*"))
 
 
 def test_processes_that_start_together_share_one_store(settings: StoreSettings) -> None:

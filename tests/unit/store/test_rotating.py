@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sqlalchemy import LargeBinary
 
 from rapport.store import Store, open_store, rotating
+from rapport.store.database import TracesLeftError
 from rapport.store.master_key import next_file, read_file
 from rapport.store.rotating import SEALED, rotate
 from rapport.store.schema import metadata, subscriptions
@@ -109,6 +110,24 @@ def test_what_the_old_key_sealed_is_in_no_file_any_more(settings: StoreSettings)
     rotate(settings)
     wrapped = bytes(row.sealed)[3:60]
     assert wrapped not in b"".join(file.read_bytes() for file in settings.home.glob("store.db*"))
+
+
+def test_what_the_old_key_sealed_goes_with_a_repeat_where_another_program_kept_it(
+    settings: StoreSettings, read_by_another: Callable[[], AbstractContextManager[None]]
+) -> None:
+    """The new key is in place all the same. With a file of one's own the repeat finds nothing else to do."""
+    to = settings.home / "mine.key"
+    with open_store(settings) as store:
+        before = fill(store)
+        with store._database.read() as connection:
+            (row,) = connection.execute(subscriptions.select()).all()
+        with read_by_another(), pytest.raises(TracesLeftError, match="end that program"):
+            rotate(settings, to=to)
+        assert rotate(settings, to=to).count == 0
+        wrapped = bytes(row.sealed)[3:60]
+        assert not any(wrapped in file.read_bytes() for file in settings.home.glob("store.db*"))
+    with open_store(StoreSettings(settings.home, master_key_file=to)) as store:
+        assert seen(store) == before
 
 
 def test_a_store_that_is_open_goes_on(settings: StoreSettings) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from pydantic import SecretStr
 from sqlalchemy import update
 
 from rapport.store import Store, open_store
+from rapport.store.database import TracesLeftError
 from rapport.store.schema import credentials, sign_ins
 from rapport.store.sealer import LocalKey
 from rapport_core.errors import ConfigError, InvariantError
@@ -71,6 +74,49 @@ def test_no_file_holds_a_secret_in_the_clear_nor_a_dropped_one_sealed(tmp_path: 
         assert sealed in files()
         store.vault.drop("acme", "c1")
         assert sealed not in files()
+
+
+Reading = Callable[[], AbstractContextManager[None]]
+
+
+def sealed_of(store: Store) -> bytes:
+    with store._database.read() as connection:
+        return bytes(connection.execute(credentials.select()).one().sealed)
+
+
+def test_what_another_program_keeps_in_the_log_is_said_and_goes_with_a_repeat(
+    tmp_path: Path, read_by_another: Reading
+) -> None:
+    """The log cannot be emptied while somebody reads. The secret itself is gone all the same."""
+    with open_store(StoreSettings(tmp_path)) as store:
+        store.vault.put("acme", "c1", "graph", SECRET)
+        sealed = sealed_of(store)
+        with read_by_another():
+            with pytest.raises(TracesLeftError, match="end that program"):
+                store.vault.drop("acme", "c1")
+            assert store.vault.get("acme", "c1") is None
+        assert not store.vault.drop("acme", "c1")
+        assert not any(sealed in file.read_bytes() for file in tmp_path.glob("store.db*"))
+
+
+def test_a_process_that_dies_before_the_log_is_emptied_is_mended_by_a_repeat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Died(BaseException):
+        pass
+
+    def die() -> None:
+        raise Died
+
+    with open_store(StoreSettings(tmp_path)) as store:
+        store.vault.put("acme", "c1", "graph", SECRET)
+        sealed = sealed_of(store)
+        with monkeypatch.context() as dying:
+            dying.setattr(store._database, "forget_deleted", die)
+            with pytest.raises(Died):
+                store.vault.drop("acme", "c1")
+        assert not store.vault.drop("acme", "c1")
+        assert not any(sealed in file.read_bytes() for file in tmp_path.glob("store.db*"))
 
 
 def test_another_master_key_opens_nothing(tmp_path: Path) -> None:

@@ -12,6 +12,10 @@ now, replaced. Cursors:
     calendars           the calendars, how long the past is that is collected, and whether the first sync has ended
     calendar:<id>       the window, where its round goes on, and the series that are still to be read in it
     series:<master>     which occurrences are shown, and since when
+
+What Graph refuses or nobody can read holds up nothing else. It is a dead letter, stays as it was last read, and is tried again with the next
+whole round, whose listing shows it: so it is known to be there, and missing unless it is held. A series that only fails in passing is
+listed as well, and left for the next round.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 from hashlib import blake2b
@@ -30,13 +34,14 @@ from zlib import crc32
 from rapport_core.clock import Clock, from_ms, to_ms
 from rapport_core.errors import InvariantError, PoisonError
 from rapport_producers.connection_log import ConnectionLog, Domain
-from rapport_producers.graph.client import GraphClient, Mailbox, path_of
-from rapport_producers.graph.errors import NotFound, Resync
+from rapport_producers.graph.client import OF_ONE_ITEM, GraphClient, Mailbox, path_of
+from rapport_producers.graph.errors import GraphError, NotFound, Resync, Transient
 from rapport_producers.graph.events import EVENT_PARAMS, INSTANCE_PARAMS, graph_event_change
-from rapport_producers.graph.rounds import DeltaPage, Json, Reader
+from rapport_producers.graph.rounds import DeltaPage, Json, Reader, refusal_of
+from rapport_producers.pages import fitting
 from rapport_producers.records import Listing
 from rapport_schemas.calendar_times import instant_ms, instant_text
-from rapport_schemas.changes import removed, replaced
+from rapport_schemas.changes import removed, replaced, still_shown
 from rapport_schemas.records import Change
 from rapport_schemas.topics import Lane
 
@@ -51,10 +56,14 @@ _DAY_S: Final = 86_400
 _TRIES: Final = 3
 """How often in a row a round is begun anew that Graph forgets while it is read."""
 
+_MOST_FAILING: Final = 3
+"""When more series than that fail in passing in one round, it is not the series."""
+
 _LINK_AGE_MS: Final = 3_600_000
 """A link that only says that nothing happened is saved this seldom: the one before it does as well."""
 
 _UTC: Final = ('outlook.timezone="UTC"',)
+_THIN_PARAMS: Final = {"$select": "id,type,seriesMasterId,isAllDay,start,originalStartTimeZone"}
 _LIST, _CALENDAR, _SERIES = "calendars", "calendar:", "series:"
 
 
@@ -109,6 +118,7 @@ class CalendarSync:
     async def changes(self) -> bool:
         """Publishes what changed in every calendar since the last time, and what a new window shows. Nothing ever waits: False."""
         await self._look()
+        troubles: dict[str, GraphError | None] = {}
         for calendar in self._calendars():
             is_known = self._log.position(_CALENDAR + calendar) is not None
             # One that is being read whole is followed when that is done.
@@ -117,30 +127,47 @@ class CalendarSync:
             async with self._reading[calendar]:
                 if not is_known:
                     await self._begin(calendar, Lane.BACKFILL)
-                await self._follow(calendar)
+                troubles[calendar] = await self._follow(calendar)
+        await self._settle(troubles, GraphError)
         return False
 
     async def first_sync(self, progress: Progress) -> None:
         """Publishes everything in the window of every calendar, into the backfill lane. Goes on where it stopped."""
         await self._look()
         calendars = self._calendars()
+        troubles: dict[str, GraphError | None] = {}
         for done, calendar in enumerate(calendars):
             async with self._reading[calendar]:
                 if self._log.position(_CALENDAR + calendar) is None:
                     await self._begin(calendar, Lane.BACKFILL)
-                await self._follow(calendar)
+                troubles[calendar] = await self._follow(calendar)
             await progress(done + 1, len(calendars))
+        await self._settle(troubles, NotFound)
         if not self._is_past_read():
             await self._log.save(_LIST, {**self._position(_LIST), "is_read": True})
 
     async def sweep(self) -> None:
         """Reads the whole window of every calendar again."""
         await self._look()
+        troubles: dict[str, GraphError | None] = {}
         for calendar in self._calendars():
             async with self._reading[calendar]:
                 if (self._log.position(_CALENDAR + calendar) or {}).get("listing") is None:
                     await self._begin(calendar, Lane.BACKFILL)
-                await self._follow(calendar)
+                troubles[calendar] = await self._follow(calendar)
+        await self._settle(troubles, NotFound)
+
+    async def _settle(self, troubles: Mapping[str, GraphError | None], kind: type[GraphError]) -> None:
+        """Raises what kept a calendar from being read while the others were; that it was not found only if it has not gone.
+
+        `kind`: what it is raised for. That a series fails in passing is for the changes alone, which try it again: a listing has ended.
+        """
+        of_kind = {calendar: error for calendar, error in troubles.items() if isinstance(error, kind)}
+        if of_kind:
+            await self._look()
+        for calendar, error in of_kind.items():
+            if calendar in self._calendars():
+                raise error
 
     # -- calendars ----------------------------------------------------------------------------------------------
 
@@ -206,25 +233,22 @@ class CalendarSync:
 
     # -- rounds -------------------------------------------------------------------------------------------------
 
-    async def _follow(self, calendar: str) -> None:
-        """Reads the round that is under way or due, and a whole one where the window has moved on since."""
-        await self._read(calendar)
+    async def _follow(self, calendar: str) -> GraphError | None:
+        """Reads the round that is under way or due, and a whole one where the window has moved on since. Returns as `_read_round`."""
+        trouble = await self._read(calendar)
         if Window(*self._position(_CALENDAR + calendar)["window"]) != self._window():
             await self._begin(calendar, Lane.BACKFILL)
-            await self._read(calendar)
+            trouble = await self._read(calendar)
+        return trouble
 
-    async def _read(self, calendar: str) -> None:
-        for left in reversed(range(_TRIES)):
-            try:
-                await self._read_round(calendar)
-            except Resync:
-                if not left:
-                    raise
-                await self._begin(calendar, Lane.LIVE)
-            except NotFound:
-                return  # the calendar has gone; the next look at all of them says so
-            else:
-                return
+    async def _read(self, calendar: str, tries: int = _TRIES) -> GraphError | None:
+        try:
+            return await self._read_round(calendar)
+        except Resync:
+            if tries == 1:
+                raise
+        await self._begin(calendar, Lane.LIVE)
+        return await self._read(calendar, tries - 1)
 
     def _window(self) -> Window:
         return window_of(self._clock.now(), timedelta(milliseconds=self._past_ms()), self._jitter_s)
@@ -236,30 +260,37 @@ class CalendarSync:
         position = {"lane": lane.value, "listing": asdict(listing), "link": "", "is_over": False}
         await self._log.save(stream, {**_idle(window, "", 0), **position})
 
-    async def _read_round(self, calendar: str) -> None:
-        """Publishes page by page; the cursor goes behind each page, series are read when all pages are."""
+    async def _read_round(self, calendar: str) -> GraphError | None:
+        """Publishes page by page; the cursor goes behind each page, series are read when all pages are.
+
+        Returns what was in the way and will be again: NotFound when the calendar is not there, Transient of series that have to wait.
+        """
         stream = _CALENDAR + calendar
         path = path_of(self._mailbox, "calendars", calendar, "calendarView", "delta")
         position, now_ms = self._position(stream), to_ms(self._clock.now())
         window = Window(*position["window"])
         while not position["is_over"]:
-            page = await self._reader.delta(
-                position["link"], path, window.params(), prefer=_UTC, lane=Lane(position["lane"])
-            )
+            try:
+                page = await self._reader.delta(
+                    position["link"], path, window.params(), prefer=_UTC, lane=Lane(position["lane"])
+                )
+            except NotFound as gone:
+                return gone
             is_quiet = page.is_last and not (page.changed or page.gone or position["masters"])
             if is_quiet and position["listing"] is None and now_ms - position["at"] < _LINK_AGE_MS:
-                return
+                return None
             masters = await self._take(calendar, position, page)
             named = sorted({*position["masters"], *masters})
             position = {**position, "link": page.link, "is_over": page.is_last, "masters": named}
             await self._log.save(stream, position)
-        for master in position["masters"]:
-            await self._read_series(calendar, position, master)
+        refused, failing = await self._read_all_series(calendar, position)
         if position["listing"] is not None:
+            await self._list_unread(calendar, position, {*refused, *failing})
             listing = Listing(**position["listing"])
             await self._log.end_listing(Domain.CALENDAR, Lane(position["lane"]), stream, listing)
             await self._forget_series(calendar, position["masters"])
-        await self._log.save(stream, _idle(window, position["link"], now_ms))
+        await self._log.save(stream, {**_idle(window, position["link"], now_ms), "masters": sorted(failing)})
+        return next(iter(failing.values()), None)
 
     async def _take(self, calendar: str, position: Mapping[str, Any], page: DeltaPage) -> set[str]:
         """Publishes what became of the single events that a page names. Returns the masters of the series that it names."""
@@ -267,37 +298,67 @@ class CalendarSync:
         masters = {master for master in named.values() if master}
         masters |= {id_ for id_ in page.gone if self._log.position(_SERIES + id_) is not None}
         doubtful = [id_ for id_ in page.gone if id_ not in masters]
-        singles = [id_ for id_, master in named.items() if not master]
+        singles = {id_ for id_, master in named.items() if not master}
         gone = set(doubtful)
         async for found in self._reader.items(
-            [*singles, *doubtful], "events", params=EVENT_PARAMS, prefer=_UTC
+            [*sorted(singles), *doubtful], "events", params=EVENT_PARAMS, prefer=_UTC
         ):
             bodies = {id_: body for id_, body in found.bodies.items() if body is not None}
             masters |= {master for body in bodies.values() if (master := _series_of(body))}
             events = [body for body in bodies.values() if not _series_of(body)]
             gone -= bodies.keys()
             await self._publish(calendar, position, found.fetch, events, None)
-            for id_, poison in found.refused.items():
-                await self._log.bury(self._origin(id_), poison)
+            # That an event was removed holds although Graph refuses to show it.
+            for id_ in singles & found.refused.keys():
+                listed = await self._bury(position, page.changed[id_], found.refused[id_])
+                await self._page(calendar, position, found.fetch, listed)
         await self._page(calendar, position, page.fetch, [removed(id_) for id_ in doubtful if id_ in gone])
         return masters
 
     # -- series -------------------------------------------------------------------------------------------------
 
+    async def _read_all_series(
+        self, calendar: str, position: Mapping[str, Any]
+    ) -> tuple[list[str], dict[str, Transient]]:
+        """Reads the series of a round. Returns those that are refused, which are dead letters, and those that fail in passing."""
+        refused: list[str] = []
+        failing: dict[str, Transient] = {}
+        for master in position["masters"]:
+            try:
+                await self._read_series(calendar, position, master)
+            except PoisonError as poison:
+                refused.append(master)
+                await self._log.bury(self._origin(master), poison)
+            except Transient as error:
+                failing[master] = error
+                if len(failing) > _MOST_FAILING:
+                    raise
+        return refused, failing
+
     async def _read_series(self, calendar: str, position: Mapping[str, Any], master: str) -> None:
-        """Publishes what a series shows in the window, and what became of what it showed before."""
+        """Publishes what a series shows in the window, and what became of what it showed before.
+
+        Raises PoisonError when Graph refuses it, and what refuses the whole mailbox; nothing is said of it then.
+        """
         known = self._shown(master)
         fetch, body = await self._master(master)
         if body is None or _series_of(body) != master:
-            # It was deleted, or is a single event now.
-            gone: Callable[[str], Change] = removed if body is None else replaced
-            await self._page(calendar, position, fetch, [gone(id_) for id_ in known.starts])
-            await self._publish(calendar, position, fetch, [] if body is None else [body], None)
-            await self._drop(_SERIES + master)
+            await self._end_series(calendar, position, master, fetch, body)
+            return
+        try:
+            instances = await self._instances(position, master)
+        except OF_ONE_ITEM as error:
+            # It may just have gone. And a mailbox of which all is refused refuses this too, in its own words.
+            fetch, body = await self._master(master)
+            if body is not None and _series_of(body) == master:
+                raise refusal_of(error) from error
+            await self._end_series(calendar, position, master, fetch, body)
             return
         if not known.pattern:  # it may have been a single event until now
             await self._page(calendar, position, fetch, [replaced(master)])
-        starts = await self._publish_instances(calendar, position, body)
+        starts: dict[str, int] = {}
+        for fetched, items in instances:
+            starts |= await self._publish(calendar, position, fetched, items, body)
         window, pattern = Window(*position["window"]), _pattern(body)
         missing = {id_: at for id_, at in known.starts.items() if id_ not in starts and window.holds(at)}
         # Of a series with other times now, what lies before the last of them was no meeting; what lies behind was cut off.
@@ -305,23 +366,50 @@ class CalendarSync:
         starts |= await self._publish_missing(calendar, position, body, missing, shifted_until)
         await self._log.save(_SERIES + master, _Shown(pattern, starts).saved(calendar))
 
-    async def _master(self, master: str) -> tuple[int, Json | None]:
-        fetch = self._log.next_fetch()
-        try:
-            return await self._reader.get(path_of(self._mailbox, "events", master), EVENT_PARAMS, prefer=_UTC)
-        except NotFound:
-            return fetch, None
+    async def _end_series(
+        self, calendar: str, position: Mapping[str, Any], master: str, fetch: int, body: Json | None
+    ) -> None:
+        """It was deleted, or is a single event now."""
+        gone: Callable[[str], Change] = removed if body is None else replaced
+        await self._page(calendar, position, fetch, [gone(id_) for id_ in self._shown(master).starts])
+        await self._publish(calendar, position, fetch, [] if body is None else [body], None)
+        await self._drop(_SERIES + master)
 
-    async def _publish_instances(
-        self, calendar: str, position: Mapping[str, Any], master: Json
-    ) -> dict[str, int]:
-        """Publishes the instances in the window. Returns when each begins, by id."""
-        path = path_of(self._mailbox, "events", master["id"], "instances")
+    async def _master(self, master: str) -> tuple[int, Json | None]:
+        """The number of the request and the master; None when it is not there. Raises PoisonError when Graph refuses this one."""
+        asked = self._reader.items([master], "events", params=EVENT_PARAMS, prefer=_UTC)
+        [found] = [one async for one in asked]
+        if master in found.refused:
+            raise found.refused[master]
+        return found.fetch, found.bodies[master]
+
+    async def _instances(self, position: Mapping[str, Any], master: str) -> list[tuple[int, list[Json]]]:
+        """The instances in the window, page by page; all of them before any is published."""
+        path = path_of(self._mailbox, "events", master, "instances")
         params = {**INSTANCE_PARAMS, **Window(*position["window"]).params(), "$top": str(PAGE_ITEMS)}
-        starts: dict[str, int] = {}
+        return [page async for page in self._reader.pages(path, params, prefer=_UTC)]
+
+    async def _list_unread(
+        self, calendar: str, position: Mapping[str, Any], masters: Collection[str]
+    ) -> None:
+        """Lists the occurrences of series that could not be read, as the calendar itself shows them."""
+        if not masters:
+            return
+        path = path_of(self._mailbox, "calendars", calendar, "calendarView")
+        params = {**_THIN_PARAMS, **Window(*position["window"]).params(), "$top": str(PAGE_ITEMS)}
+        starts: defaultdict[str, dict[str, int]] = defaultdict(dict)
         async for fetch, items in self._reader.pages(path, params, prefer=_UTC):
-            starts |= await self._publish(calendar, position, fetch, items, master)
-        return starts
+            found = {item["id"]: (_series_of(item), _start_ms(item)) for item in items}
+            found = {id_: said for id_, said in found.items() if said[0] in masters}
+            listed = [still_shown(id_, at) for id_, (_, at) in found.items()]
+            await self._page(calendar, position, fetch, listed)
+            for id_, (master, at) in found.items():
+                starts[master] |= {} if at is None else {id_: at}
+        for master, shown in starts.items():  # that one of them goes is found when the series can be read
+            known = self._shown(master)
+            await self._log.save(
+                _SERIES + master, _Shown(known.pattern, known.starts | shown).saved(calendar)
+            )
 
     async def _publish_missing(
         self,
@@ -334,12 +422,14 @@ class CalendarSync:
         """Publishes what became of occurrences that are no instances in the window now. Returns those that lie elsewhere."""
         starts: dict[str, int] = {}
         async for found in self._reader.items(missing, "events", params=EVENT_PARAMS, prefer=_UTC):
-            there = [body for body in found.bodies.values() if body is not None]
-            starts |= await self._publish(calendar, position, found.fetch, there, master)
+            bodies = {id_: body for id_, body in found.bodies.items() if body is not None}
+            starts |= {id_: missing[id_] for id_ in bodies}  # where one cannot be read, it is as it was
+            starts |= await self._publish(calendar, position, found.fetch, bodies.values(), master)
+            # That the series shows it no longer holds although Graph refuses to show it.
             gone = [
                 (replaced if missing[id_] <= shifted_until else removed)(id_)
-                for id_, body in found.bodies.items()
-                if body is None
+                for id_ in [*found.bodies, *found.refused]
+                if id_ not in bodies
             ]
             await self._page(calendar, position, found.fetch, gone)
         return starts
@@ -368,12 +458,19 @@ class CalendarSync:
             try:
                 change = graph_event_change(item, master)
                 if change is not None and change["event"] is not None:
+                    fitting(change)
                     starts[change["provider_id"]] = instant_ms(change["event"]["start"])
                     changes.append(change)
             except PoisonError as poison:
-                await self._log.bury(self._origin(str(item.get("id"))), poison)
+                changes += await self._bury(position, item, poison)
         await self._page(calendar, position, fetch, changes)
         return starts
+
+    async def _bury(self, position: Mapping[str, Any], item: Json, poison: PoisonError) -> list[Change]:
+        """Makes an event that cannot be read a dead letter. Returns how a listing shows it: it is there, whatever is held of it."""
+        id_ = str(item.get("id") or "")
+        await self._log.bury(self._origin(id_), poison)
+        return [still_shown(id_, _start_ms(item))] if id_ and position["listing"] is not None else []
 
     async def _page(
         self, calendar: str, position: Mapping[str, Any], fetch: int, changes: Sequence[Change]
@@ -443,6 +540,15 @@ def _series_of(event: Json) -> str:
     if event.get("type") == "seriesMaster":
         return str(event["id"])
     return str(event.get("seriesMasterId") or "")
+
+
+def _start_ms(event: Json) -> int | None:
+    """When an event begins of which perhaps nothing else is known; None where that is no time."""
+    try:
+        change = graph_event_change(event)
+    except PoisonError:
+        return None
+    return None if change is None or change["event"] is None else instant_ms(change["event"]["start"])
 
 
 def _pattern(master: Json) -> str:

@@ -15,7 +15,7 @@ from rapport_core.clock import from_ms, to_ms
 from rapport_core.errors import PoisonError
 from rapport_producers.connection_log import ConnectionLog
 from rapport_producers.graph.client import Answer, GraphClient, Mailbox, Part, path_of
-from rapport_producers.graph.errors import NotFound, Resync, Transient
+from rapport_producers.graph.errors import GraphError, NotFound, Resync, Transient
 from rapport_schemas.calendar_times import instant_text
 from rapport_schemas.topics import Lane
 
@@ -68,7 +68,8 @@ class Place:
 
     def is_new(self, item: Json) -> bool:
         """Whether an item of the page at this place was not among those of the page before: pages overlap by a second."""
-        return bool(self.link) or not self.before or time_ms(item["receivedDateTime"]) < time_ms(self.before)
+        received = received_ms(item)
+        return bool(self.link) or not self.before or received is None or received < time_ms(self.before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,14 @@ class Reader:
     ) -> AsyncIterator[tuple[int, list[Json]]]:
         """A short list, by Graph's own links."""
         asked: Mapping[str, str] | None = params
+        followed: set[str] = set()
         while path:
+            followed.add(path)
             fetch, body = await self.get(path, asked, prefer=prefer, lane=lane)
             yield fetch, _values(body)
             path, asked = body.get("@odata.nextLink") or "", None
+            if path in followed:
+                raise Transient  # it would go round for ever
 
     async def delta(
         self,
@@ -171,13 +176,17 @@ def _found(fetch: int, answers: Sequence[Answer]) -> Found:
         elif isinstance(answer.error, (NotFound, Resync)):
             found.bodies[answer.id] = None
         else:
-            refusal = f"Microsoft Graph refuses this item ({answer.error.code or answer.error.status})"
-            found.refused[answer.id] = PoisonError("refused", refusal)
+            found.refused[answer.id] = refusal_of(answer.error)
     return found
 
 
+def refusal_of(error: GraphError) -> PoisonError:
+    """As what an item is a dead letter that Graph does not give."""
+    return PoisonError("refused", f"Microsoft Graph refuses this item ({error.code or error.status})")
+
+
 def delta_page(body: Json, fetch: int) -> DeltaPage:
-    """Reads one answer of a delta round. Raises Transient for one without a link: it tells nothing of how to go on."""
+    """Reads one answer of a delta round. Raises Transient for one without items or a link: it tells nothing of how to go on."""
     changed: dict[str, Json] = {}
     gone: dict[str, None] = {}
     for item in _values(body):
@@ -208,9 +217,11 @@ def list_query(since: datetime, before: datetime | None, place: Place) -> dict[s
 
 
 def list_page(body: Json, fetch: int, place: Place) -> ListPage:
-    """Reads one answer of a list that was asked for at `place`."""
+    """Reads one answer of a list that was asked for at `place`. Raises Transient for one without items, or that leads to itself."""
     items = _values(body)
     following = body.get("@odata.nextLink")
+    if following and following == place.link:
+        raise Transient  # it would go round for ever
     total = body.get("@odata.count")
     return ListPage(
         fetch,
@@ -221,7 +232,7 @@ def list_page(body: Json, fetch: int, place: Place) -> ListPage:
 
 
 def _next_place(items: list[Json], place: Place, following: str) -> Place:
-    times = [item["receivedDateTime"] for item in items if item.get("receivedDateTime")]
+    times = [item["receivedDateTime"] for item in items if received_ms(item) is not None]
     oldest = min(times, key=time_ms, default="")
     if not oldest or (place.before and time_ms(oldest) >= time_ms(place.before)):
         return Place(place.before or oldest, following)
@@ -229,9 +240,12 @@ def _next_place(items: list[Json], place: Place, following: str) -> Place:
 
 
 def received_ms(item: Json) -> int | None:
-    """When the provider received a mail, in milliseconds to the second; None where it does not say."""
+    """When the provider received a mail, in milliseconds to the second; None where it says no time that can be read."""
     said = item.get("receivedDateTime")
-    return time_ms(said) if isinstance(said, str) and said else None
+    try:
+        return time_ms(said) if isinstance(said, str) else None
+    except ValueError:
+        return None
 
 
 def time_ms(text: str) -> int:
@@ -240,5 +254,8 @@ def time_ms(text: str) -> int:
 
 
 def _values(body: Json) -> list[Json]:
+    """The items of an answer. One that has none says nothing, and not that there are none: a success may break off in an error."""
     found = body.get("value")
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    if not isinstance(found, list):
+        raise Transient
+    return [item for item in found if isinstance(item, dict)]

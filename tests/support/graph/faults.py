@@ -54,6 +54,7 @@ _REFUSALS: Final[Mapping[str, tuple[int, str, str]]] = {
     "moving": (503, "ErrorMailboxMoveInProgress", "Mailbox move in progress. Try again later."),
     "item_not_found": (404, "ErrorItemNotFound", "The specified object was not found in the store."),
     "quota": (403, "ErrorQuotaExceeded", "The mailbox is over its quota."),
+    "bad_request": (400, "ErrorInvalidRequest", "The request is invalid."),
 }
 KINDS: Final = (
     frozenset(_REFUSALS)

@@ -299,7 +299,7 @@ def test_while_one_item_cannot_be_read_the_cursor_stays(lab: GraphLab, kind: str
     assert held_mail(lab.log) == ["not yet"]
 
 
-@pytest.mark.parametrize(("kind", "dead"), [("item_not_found", 0), ("denied", 1)])
+@pytest.mark.parametrize(("kind", "dead"), [("item_not_found", 0), ("denied", 1), ("bad_request", 1)])
 def test_an_item_that_never_can_be_read_holds_up_no_other(lab: GraphLab, kind: str, dead: int) -> None:
     lab.connect_mail()
     key = lab.deliver("never")
@@ -309,6 +309,25 @@ def test_an_item_that_never_can_be_read_holds_up_no_other(lab: GraphLab, kind: s
     lab.poll_mail()
     assert held_mail(lab.log) == ["next"]
     assert len(lab.log.of(DEAD)) == dead
+
+
+@pytest.mark.parametrize("what", ["", "/instances"])
+@pytest.mark.parametrize("kind", ["item_not_found", "denied", "bad_request", "quota"])
+def test_a_series_that_never_can_be_read_holds_up_no_other(lab: GraphLab, what: str, kind: str) -> None:
+    lab.connect_calendar()
+    never = lab.box.event(meeting("never"), Recurrence("weekly", count=3))
+    lab.box.event(meeting("other series", 1), Recurrence("weekly", count=2))
+    lab.simulator.faults.add("*", f"events/{never}{what}\\?", count=None, kind=kind)
+    lab.poll_calendar()
+    lab.box.event(meeting("next", 2))
+    lab.poll_calendar()
+    lab.sweep_calendar()
+    assert [title for title, _ in held_meetings(lab.log)] == ["other series", "next", "other series"]
+    # A series that is not there has gone; one that is there, and has no instances, is a dead letter.
+    dead = [key.decode() for name, key, _ in lab.log.records if name == DEAD.name]
+    assert {key.rpartition("/")[2] for key in dead} == (
+        set() if (what, kind) == ("", "item_not_found") else {never}
+    )
 
 
 def test_a_mailbox_whose_errors_flip_is_unavailable_and_nothing_in_it_gone(lab: GraphLab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import httpx2
@@ -40,7 +41,12 @@ def sign_in_of(settings: Settings) -> MicrosoftSignIn:
         settings.microsoft_client_id,
         None if secret is None else secret.get_secret_value(),
         settings.microsoft_authority,
-        httpx2.Client(verify=trusted(settings), timeout=TIMEOUT_SECONDS),
+        httpx2.Client(
+            verify=trusted(settings),
+            timeout=TIMEOUT_SECONDS,
+            # One client asks for everybody: what one account's sign-in left behind is no part of another's.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        ),
     )
 
 

@@ -15,13 +15,13 @@ from rich.text import Text
 from rapport import logs
 from rapport.cli.tables import console, giving_way
 from rapport.connecting.registry import LogRegistry
+from rapport.dashboard.standing import PACE_WINDOW, Pace, progress_of
 from rapport.settings import endpoints, load_settings
-from rapport_core.clock import from_ms
+from rapport_core.clock import SystemClock, from_ms, to_ms
 from rapport_schemas.records import Connection
 
 app = typer.Typer()
 _SHOWN = {"mailbox_unavailable": "unavailable"}
-_RESTING = ("needs_auth", "needs_admin", "paused", "disconnected")
 
 
 @app.command()
@@ -32,11 +32,15 @@ def connections(
 ) -> None:
     """Lists the mailboxes and calendars of a tenant: how each stands, how far it was read, what a person must do."""
     logs.configure("error")
-    found = LogRegistry(endpoints(load_settings())).connections(tenant)
+    window_ms = to_ms(SystemClock().now() - PACE_WINDOW)
+    found, marks = LogRegistry(endpoints(load_settings())).connections_and_marks(tenant, window_ms)
+    pace = Pace()
+    for mark in marks:
+        pace.left(mark)
     if as_json:
         typer.echo(json.dumps([as_document(one) for one in found], ensure_ascii=False))
     elif found:
-        print_connections(console(), found)
+        print_connections(console(), found, pace)
     else:
         typer.echo(
             f"No connections yet: `rapport connect microsoft --tenant {tenant} --member M` makes one, "
@@ -72,8 +76,8 @@ def as_document(one: Connection) -> dict[str, Any]:
     }
 
 
-def print_connections(out: Console, found: list[Connection]) -> None:
-    """A table of at most 80 columns; below it, what is under way or waits for a person."""
+def print_connections(out: Console, found: list[Connection], pace: Pace) -> None:
+    """A table of at most 80 columns; below it, what is under way or waits for a person. `pace` knows earlier marks of first syncs."""
     table = Table(box=None, pad_edge=False)
     # These two give way, to 18 and 10 columns; an id is never cut, for other commands want to be told it.
     table.add_column("connection", min_width=18, overflow="fold")
@@ -92,21 +96,22 @@ def print_connections(out: Console, found: list[Connection]) -> None:
         )
     out.print(table)
     for one in found:
-        for note in notes(one):
+        for note in notes(one, pace):
             sentence, _, link = note.partition(": https://")
             out.print(Padding(Text(f"{one['connection']}: {sentence}"), (0, 0, 0, 2)))
             if link:  # whole, whatever its length: cut in two nobody can follow it
                 out.print(Text(f"https://{link}"), soft_wrap=True)
 
 
-def notes(one: Connection) -> list[str]:
+def notes(one: Connection, pace: Pace) -> list[str]:
     """What is to be said of a connection besides its row."""
     found = [one["reason"]] if one["reason"] else []
-    is_reading = one["history_from"] is not None and one["first_ended"] is None
-    if is_reading and one["state"] not in _RESTING:
-        done, total = one["first_done"], max(one["first_total"], one["first_done"])
-        share = f" of {total:,} ({100 * done // total} %)" if one["first_total"] else ""
-        found.append(f"first sync, {done:,}{share} read")
+    reading = None if one["history_from"] is None else progress_of(one, pace)
+    if reading is not None:
+        done, total = reading.done, reading.total
+        share = f" of {total:,} ({100 * done // total} %)" if total else ""
+        left = f", {reading.left} left" if reading.left else ""
+        found.append(f"first sync, {done:,}{share} read{left}")
     return found
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Final, Protocol
+
+from confluent_kafka import Message
 
 from rapport.directory.read import read_directory
 from rapport.kafka import consumer, ensure_topics, producer, wire
@@ -48,15 +50,23 @@ class LogRegistry:
 
     def connections(self, tenant: str) -> list[Connection]:
         """The newest record of each of the tenant's connections, by id."""
-        prefix, newest = composite_key(tenant, ""), dict[bytes, bytes | None]()
         with closing(consumer(self._where, _GROUP)) as reader:
-            for message in read_all(reader, CONNECTIONS):
-                if (key := message.key() or b"").startswith(prefix):
-                    newest[key] = message.value()
+            newest, _ = newest_and_first(read_all(reader, CONNECTIONS), composite_key(tenant, ""))
+        return self._decoded(newest)
+
+    def connections_and_marks(self, tenant: str, since_ms: int) -> tuple[list[Connection], list[Connection]]:
+        """`connections`, and of each the first record since a time that the log still has: the two together say how fast it goes."""
+        with closing(consumer(self._where, _GROUP)) as reader:
+            newest, first = newest_and_first(
+                read_all(reader, CONNECTIONS), composite_key(tenant, ""), since_ms
+            )
+        return self._decoded(newest), self._decoded(first)
+
+    def _decoded(self, found: Mapping[bytes, bytes | None]) -> list[Connection]:
         decode = wire(self._where)
         return [
             decode.decode(CONNECTIONS.schema, value)
-            for _, value in sorted(newest.items())
+            for _, value in sorted(found.items())
             if value is not None
         ]
 
@@ -74,6 +84,23 @@ class LogRegistry:
             await outlet.send(WAKEUPS, key, changed(record))
         finally:
             await outlet.close()
+
+
+def newest_and_first(
+    messages: Iterable[Message], prefix: bytes, since_ms: int | None = None
+) -> tuple[dict[bytes, bytes | None], dict[bytes, bytes]]:
+    """What was said last under each key that begins so (None: it is gone), and what was said first since a time."""
+    newest, first = dict[bytes, bytes | None](), dict[bytes, bytes]()
+    for message in messages:
+        key, value = message.key() or b"", message.value()
+        if not key.startswith(prefix):
+            continue
+        newest[key] = value
+        if value is None:
+            first.pop(key, None)
+        elif since_ms is not None and message.timestamp()[1] >= since_ms:
+            first.setdefault(key, value)
+    return newest, first
 
 
 def changed(record: Connection) -> Wakeup:

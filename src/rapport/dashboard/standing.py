@@ -18,13 +18,15 @@ MICROSOFT: Final = "graph"
 YOUNG: Final = timedelta(hours=26)
 """A comparison older than this no longer proves that nothing is missing: there is one a day, and some hours to spare."""
 
+PACE_WINDOW: Final = timedelta(minutes=15)
+"""What a first sync did within that time says how fast it is."""
+
 _PROVIDERS: Final = {
     MICROSOFT: "Microsoft 365",
     "archive": "Archive",
     "gmail": "Gmail",
     "google_calendar": "Google Calendar",
 }
-_PACE_WINDOW: Final = timedelta(minutes=15)
 _MOST_PACES: Final = 10_000
 
 
@@ -150,7 +152,7 @@ class Pace:
             marks.clear()  # it began anew
         if not marks or (done > marks[-1][1] and at > marks[-1][0]):
             marks.append((at, done))
-        while len(marks) > 2 and at - marks[0][0] > _PACE_WINDOW:
+        while len(marks) > 2 and at - marks[0][0] > PACE_WINDOW:
             marks.popleft()
         return marks
 

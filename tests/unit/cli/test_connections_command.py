@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
 from fake_connections import ms, record
 from rapport.cli.connections import as_document, notes, print_connections
+from rapport.connecting.registry import newest_and_first
+from rapport.dashboard.standing import Pace
 from rapport_schemas.records import Connection
 
 LINK = "https://login.microsoftonline.com/organizations/v2.0/adminconsent?client_id=" + "x" * 60
 
 
+class Said:
+    """A record as Kafka's client hands it out."""
+
+    def __init__(self, key: bytes, value: bytes | None, at_ms: int) -> None:
+        self.key, self.value, self.timestamp = lambda: key, lambda: value, lambda: (1, at_ms)
+
+
 def shown(*found: Connection) -> list[str]:
     out = StringIO()
-    print_connections(Console(file=out, width=80), list(found))
+    print_connections(Console(file=out, width=80), list(found), Pace())
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
@@ -67,7 +76,34 @@ def test_what_a_person_must_do_stands_below_and_a_link_stays_whole() -> None:
     ],
 )
 def test_the_first_sync_is_told_while_it_goes_on(said: dict[str, Any], expected: list[str]) -> None:
-    assert notes(record("anna", **{"first_ended": None, **said})) == expected
+    assert notes(record("anna", **{"first_ended": None, **said}), Pace()) == expected
+
+
+def test_how_long_it_still_takes_is_told_where_the_log_has_an_earlier_mark() -> None:
+    """As on the page, by the first and the last word of the last quarter of an hour."""
+    began: dict[str, Any] = {"first_ended": None, "first_total": 900, "updated_at": ms(2026, 11, 24, 9)}
+    pace = Pace()
+    pace.left(record("anna", **{**began, "first_done": 100}))
+    now = {**began, "first_done": 300, "updated_at": ms(2026, 11, 24, 9, 10)}
+    assert notes(record("anna", **now), pace) == ["first sync, 300 of 900 (33 %) read, about 30 minutes left"]
+
+
+def test_the_first_and_the_last_word_are_found_in_the_log() -> None:
+    """Of this tenant, since a time; what was disconnected and connected again began anew."""
+    log = [
+        Said(b"acme\0a", b"before", 5),
+        Said(b"acme\0a", b"first", 10),
+        Said(b"acme\0a", b"second", 11),
+        Said(b"acme\0a", b"last", 12),
+        Said(b"acme\0b", b"old", 4),
+        Said(b"acme\0c", b"first life", 10),
+        Said(b"acme\0c", None, 11),
+        Said(b"acme\0c", b"second life", 12),
+        Said(b"other\0a", b"theirs", 12),
+    ]
+    newest, first = newest_and_first(cast("Any", log), b"acme\0", 10)
+    assert newest == {b"acme\0a": b"last", b"acme\0b": b"old", b"acme\0c": b"second life"}
+    assert first == {b"acme\0a": b"first", b"acme\0c": b"second life"}
 
 
 def test_programs_get_everything_with_times_in_utc() -> None:

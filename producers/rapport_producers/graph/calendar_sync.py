@@ -305,7 +305,7 @@ class CalendarSync:
         ):
             bodies = {id_: body for id_, body in found.bodies.items() if body is not None}
             masters |= {master for body in bodies.values() if (master := _series_of(body))}
-            events = [body for body in bodies.values() if not _series_of(body)]
+            events = [{"id": id_, **body} for id_, body in bodies.items() if not _series_of(body)]
             gone -= bodies.keys()
             await self._publish(calendar, position, found.fetch, events, None)
             # That an event was removed holds although Graph refuses to show it.
@@ -376,12 +376,15 @@ class CalendarSync:
         await self._drop(_SERIES + master)
 
     async def _master(self, master: str) -> tuple[int, Json | None]:
-        """The number of the request and the master; None when it is not there. Raises PoisonError when Graph refuses this one."""
+        """The number of the request and the master; None when it is not there. Raises PoisonError when Graph does not show it."""
         asked = self._reader.items([master], "events", params=EVENT_PARAMS, prefer=_UTC)
         [found] = [one async for one in asked]
         if master in found.refused:
             raise found.refused[master]
-        return found.fetch, found.bodies[master]
+        body = found.bodies[master]
+        if body is not None and not body.get("id"):
+            raise PoisonError("no_id", "Microsoft Graph showed an event without an id")
+        return found.fetch, body
 
     async def _instances(self, position: Mapping[str, Any], master: str) -> list[tuple[int, list[Json]]]:
         """The instances in the window, page by page; all of them before any is published."""
@@ -399,8 +402,11 @@ class CalendarSync:
         params = {**_THIN_PARAMS, **Window(*position["window"]).params(), "$top": str(PAGE_ITEMS)}
         starts: defaultdict[str, dict[str, int]] = defaultdict(dict)
         async for fetch, items in self._reader.pages(path, params, prefer=_UTC):
-            found = {item["id"]: (_series_of(item), _start_ms(item)) for item in items}
-            found = {id_: said for id_, said in found.items() if said[0] in masters}
+            found = {
+                item["id"]: (master, _start_ms(item))
+                for item in items
+                if item.get("id") and (master := _series_of(item)) in masters
+            }
             listed = [still_shown(id_, at) for id_, (_, at) in found.items()]
             await self._page(calendar, position, fetch, listed)
             for id_, (master, at) in found.items():
@@ -514,7 +520,9 @@ def own_calendars(calendars: Sequence[Json]) -> list[str]:
     """The ids of those whose owner is the default one's; of all where Graph names no owner. Sorted."""
     default = next((one for one in calendars if one.get("isDefaultCalendar")), None)
     owner = _owner(default) if default is not None else ""
-    return sorted(one["id"] for one in calendars if not owner or _owner(one) in ("", owner))
+    return sorted(
+        one["id"] for one in calendars if one.get("id") and (not owner or _owner(one) in ("", owner))
+    )
 
 
 def _owner(calendar: Json) -> str:
@@ -538,7 +546,7 @@ def _idle(window: Window, link: str, at_ms: int) -> dict[str, Any]:
 def _series_of(event: Json) -> str:
     """The master of the series that an event is, or belongs to; empty for a single one, and where the answer does not say."""
     if event.get("type") == "seriesMaster":
-        return str(event["id"])
+        return str(event.get("id") or "")
     return str(event.get("seriesMasterId") or "")
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from graph.agenda import Guest, Meeting, Recurrence
 from graph_holdings import HeldItems, held_meetings
 from graph_lab import ADDRESS, DAY, GraphLab
+from rapport_producers.graph.calendar_sync import own_calendars
+from rapport_producers.graph.client import Answer, GraphClient
 from rapport_producers.graph.errors import AdminNeeded, NotFound, Transient
 from rapport_schemas.topics import DEAD
 
 TODAY = datetime(2026, 11, 24)
 WEEKLY = Recurrence("weekly", count=3)
-Duty = Callable[[], None]
 
 
 @pytest.fixture
@@ -257,3 +260,34 @@ def test_a_calendar_that_is_listed_and_not_found_is_no_calendar_that_has_gone(la
         del lab.box.calendars[calendar.id]
     lab.sweep_calendar()
     assert starts(lab) == ["in 0 11-24", "next 11-29"]
+
+
+# -- answers that say nothing -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("duty", ["poll", "sweep"])
+def test_an_answer_without_anything_in_it_undoes_nothing(
+    lab: GraphLab, monkeypatch: pytest.MonkeyPatch, duty: str
+) -> None:
+    """A success for a master that says nothing of it does not make a single event of it."""
+    single, master = lab.box.event(meeting("single", 1)), lab.box.event(meeting("weekly"), WEEKLY)
+    lab.connect_calendar()
+    before = starts(lab)
+    lab.box.change_event(single, meeting("single", 1))
+    lab.box.change_event(master, meeting("weekly"))
+    batch = GraphClient.batch
+
+    async def empty(*said: Any, **more: Any) -> list[Answer]:
+        return [replace(one, body={}) for one in await batch(*said, **more)]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(GraphClient, "batch", empty)
+        {"poll": lab.poll_calendar, "sweep": lab.sweep_calendar}[duty]()
+    assert starts(lab) == before
+    assert dead(lab) == {single, master}
+    lab.sweep_calendar()
+    assert all(counts == (1, 1) for counts in days(lab).values())
+
+
+def test_calendars_without_an_id_are_none() -> None:
+    assert own_calendars([{"isDefaultCalendar": True}, {"id": "a"}]) == ["a"]

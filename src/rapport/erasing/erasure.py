@@ -163,6 +163,8 @@ class Erasure:
         if order.keep_counts:
             kind = PURGE_KEEPING_COUNTS
             self._wait()  # what was published before is counted, and so it is kept
+        else:
+            self._destroy_key()  # whatever was not read yet is taken back unread
         self._said.purge(record, kind, order.fetch, self._now_ms())
         return replace(order, step=Step.LOCK)
 

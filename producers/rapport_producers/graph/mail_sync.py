@@ -29,7 +29,7 @@ from rapport_core.clock import Clock, from_ms, to_ms
 from rapport_core.errors import InvariantError, PoisonError
 from rapport_producers.connection_log import ConnectionLog, Domain
 from rapport_producers.graph.client import GraphClient, Mailbox, path_of
-from rapport_producers.graph.errors import NotFound, Resync
+from rapport_producers.graph.errors import NotFound, Resync, Transient
 from rapport_producers.graph.folders import EXCLUDED, SENT, WELL_KNOWN, FolderTree, folder_tree
 from rapport_producers.graph.messages import MESSAGE_PARAMS, message_change
 from rapport_producers.graph.rounds import (
@@ -240,9 +240,13 @@ class MailSync:
                 waiting += [
                     path_of(self._mailbox, "mailFolders", folder["id"], "childFolders")
                     for folder in folders
-                    if folder.get("childFolderCount")
+                    if folder.get("id") and folder.get("childFolderCount")
                 ]
-        return folder_tree(found, await self._well_known())
+        well_known = await self._well_known()
+        tree = folder_tree(found, well_known)
+        if tree.streams.keys().isdisjoint(well_known.values()):
+            raise Transient  # every mailbox has an inbox: what was told is not the tree, and nothing in it is gone
+        return tree
 
     async def _well_known(self) -> dict[str, str]:
         """The ids of those well-known folders that the mailbox has, by name."""
@@ -439,7 +443,11 @@ class MailSync:
             return following
         is_whole = lane is Lane.LIVE and stream not in EXCLUDED
         page = await self._list(folder, Place(**position["place"]), since=self._since, is_whole=is_whole)
-        shown = [still_shown(item["id"], received_ms(item)) for item in page.items if not item.get("isDraft")]
+        shown = [
+            still_shown(item["id"], received_ms(item))
+            for item in page.items
+            if item.get("id") and not item.get("isDraft")
+        ]
         await self._log.page(Domain.MAIL, lane, stream, shown, page.fetch, Listing(**position["listing"]))
         if is_whole:
             await self._publish_contents(page.fetch, stream, page.items, Lane.BACKFILL)

@@ -54,16 +54,14 @@ _ROLES: Final = {
     "cc": "ccRecipients",
     "bcc": "bccRecipients",
 }
-_CHAT = "IM"
-"""The subject of copies that Teams and Skype keep of their chats."""
-
 _FIELD_NAME = re.compile(r"[!-9;-~]+")
 _BREAK = re.compile(r"[\r\n]+")
 
 
 def message_change(message: Json, stream: str) -> Change | None:
-    """The mail, whole; None for what is never collected: drafts, and copies of chats.
+    """The mail, whole; None for a draft, which is never collected.
 
+    Copies of chats have the subject IM, and so may a mail have: they lie in folders that are not collected (folders.py).
     Categories are not passed on as labels: people name them as they like, SPAM for one, and labels decide.
 
     Args:
@@ -76,7 +74,7 @@ def message_change(message: Json, stream: str) -> Change | None:
     if not isinstance(id_, str) or not id_:
         raise PoisonError("no_id", "Microsoft Graph showed a message without an id")
     headers = _headers(message)
-    if message.get("isDraft") or (_text(message, "subject") == _CHAT and not headers and stream != SENT):
+    if message.get("isDraft"):
         return None
     structure = mail_structure(
         message_id=clean(_text(message, "internetMessageId")).strip(),

@@ -39,7 +39,10 @@ def day_text(value: Any, made_in: Any) -> str:
     if wall is None:
         return ""
     zone = _zone(value.get("timeZone"))
-    return _day(wall if zone is None else zone.utc(wall), made_in)
+    try:
+        return _day(wall if zone is None else zone.utc(wall), made_in)
+    except OverflowError:
+        return ""
 
 
 def original_text(value: Any, made_in: Any, *, whole_day: bool) -> str:
@@ -47,7 +50,10 @@ def original_text(value: Any, made_in: Any, *, whole_day: bool) -> str:
     at = _instant(value)
     if at is None:
         return ""
-    return _day(at.astimezone(UTC).replace(tzinfo=None), made_in) if whole_day else instant_text(at)
+    try:
+        return _day(at.astimezone(UTC).replace(tzinfo=None), made_in) if whole_day else instant_text(at)
+    except OverflowError:
+        return ""
 
 
 def _instant(value: Any) -> datetime | None:

@@ -9,6 +9,7 @@ import pytest
 from rapport_core.errors import PoisonError
 from rapport_processors.meetings.parse import parse_event
 from rapport_producers.graph.events import EVENT_PARAMS, INSTANCE_PARAMS, graph_event_change
+from rapport_producers.graph.times import day_text, original_text
 from rapport_schemas.records import EventFields
 
 UID = "040000008200E00074C5B7101A82E008" + "00" * 24 + "AB"
@@ -305,3 +306,9 @@ def test_instances_are_not_asked_for_what_views_of_a_calendar_refuse() -> None:
     assert "lastModifiedDateTime" not in INSTANCE_PARAMS["$select"]
     assert "lastModifiedDateTime" in EVENT_PARAMS["$select"]
     assert set(INSTANCE_PARAMS["$select"].split(",")) < set(EVENT_PARAMS["$select"].split(","))
+
+
+def test_a_whole_day_at_the_end_of_time_is_no_time() -> None:
+    last = "9999-12-31T23:59:59.9999999"
+    assert day_text({"dateTime": last, "timeZone": "UTC"}, "UTC") == ""
+    assert original_text(f"{last}Z", "Tonga Standard Time", whole_day=True) == ""

@@ -30,6 +30,10 @@ OVER: Final = (
 )
 ADMINS_CHOICE: Final = "an administrator decides for everybody whether this mailbox is read: ask an admin of Rapport to change that"
 LEFT_OUT: Final = "this mailbox is left out, as was asked; what was read before is kept"
+MOVED: Final = (
+    "this mailbox is no address of its member in the directory any more; what was read is kept. "
+    "Give the member the address back and connect with --member, or disconnect"
+)
 ADMIN_CONSENTED: Final = "admin_consented"
 """Code of the SignInError that says that an administrator has just approved."""
 _LONGEST_ID: Final = 200
@@ -180,6 +184,8 @@ class ConnectingDesk:
     ) -> list[Outcome]:
         """Connects every member of the directory whose mailbox the application may open; by member id.
 
+        Access that was given this way ends where the mailbox is no longer an address of its member.
+
         Args:
             tenant: whose directory.
             microsoft_tenant: the organisation's id or one of its domains.
@@ -203,13 +209,19 @@ class ConnectingDesk:
         found = self.accounts.opens(token.value, [one for some in addresses.values() for one in some])
         self._check_consent(found, microsoft_tenant)
         outcomes: list[Outcome] = []
-        for name in sorted({*wanted, *without}):
-            progress(len(outcomes), len(wanted) + len(set(without)))
+        gone = set() if only else self._gone(known.values(), members)
+        names = sorted({*wanted, *without, *gone})
+        for name in names:
+            progress(len(outcomes), len(names))
             place = Place(tenant, name, f"microsoft-{name}")
+            record = known.get(place.connection)
             if name in without:
                 outcomes.append(self._leave_out(place, known))
-            elif name != only and self._is_left_out(known.get(place.connection)):
+            elif name != only and self._is_left_out(record):
                 outcomes.append(Outcome(name, None, "was left out or revoked; --member connects it again"))
+            elif record is not None and self._has_moved(record, members.get(name)):
+                end_access(self.store, self.registry, record, "paused", MOVED, self._now_ms())
+                outcomes.append(Outcome(name, None, MOVED))
             else:
                 mine = {address: found[address] for address in addresses[name]}
                 outcomes.append(self._connect_mailbox(place, known, mine, microsoft_tenant))
@@ -247,6 +259,21 @@ class ConnectingDesk:
             return Outcome(place.member, self._save(place, record, credential), "")
         except ConfigError as error:
             return Outcome(place.member, None, str(error))
+
+    def _gone(self, known: Iterable[Connection], members: Mapping[str, DirectoryEntry]) -> set[str]:
+        """Whom the directory has no longer, and whose mailbox may still be opened."""
+        return {
+            one["member"]
+            for one in known
+            if one["member"] not in members and self._has_moved(one, None) and not self._is_left_out(one)
+        }
+
+    def _has_moved(self, record: Connection, member: DirectoryEntry | None) -> bool:
+        """Whether a mailbox that is opened for the whole organisation is by now nobody's or somebody else's."""
+        if (record["access"], record["state"] == "disconnected") != ("application", False):
+            return False
+        addresses = [] if member is None else _comparables(member, self._now_ms())
+        return bool(record["account"]) and comparable(record["account"]) not in addresses
 
     def _is_left_out(self, record: Connection | None) -> bool:
         """Whether somebody ended the organisation's access to this mailbox."""

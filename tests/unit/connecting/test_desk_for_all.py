@@ -10,11 +10,12 @@ import pytest
 from directory_entries import entry
 from graph import Simulator
 from rapport.connecting.credential import Credential
-from rapport.connecting.desk import ADMINS_CHOICE, LEFT_OUT, ConnectingDesk, Outcome
+from rapport.connecting.desk import ADMINS_CHOICE, LEFT_OUT, MOVED, ConnectingDesk, Outcome
 from rapport.connecting.revoking import REVOKED
 from rapport.store import Store, open_store
 from rapport_core.errors import ConfigError
 from rapport_producers.microsoft_sign_in_errors import SignInError
+from rapport_schemas.records import DirectoryEntry
 from simulated_sign_in import REDIRECT, MemoryRegistry, accounts_at, browse, sign_in_at
 from store_processes import StoreSettings
 
@@ -224,3 +225,62 @@ def test_an_admin_and_the_operator_may_replace_what_was_chosen_for_everybody(
     simulator.entra.enter_device_code(device.code, simulator.mailbox(f"cleo@{TENANT}"))
     desk.finish_device(place, device)
     assert states(registry) == dict.fromkeys(PEOPLE, ("connected", "delegated"))
+
+
+@pytest.mark.parametrize("entries", [[entry("member", "m2", "new@elsewhere.example")], []])
+def test_access_ends_where_the_mailbox_is_no_longer_the_members(
+    desk: ConnectingDesk, store: Store, registry: MemoryRegistry, entries: list[DirectoryEntry]
+) -> None:
+    """The address may be somebody else's by now, or nobody's. Who has it back is taken in again by name."""
+    desk.connect_tenant("acme", TENANT)
+    before = registry.entries[1]
+    registry.entries[1:2] = entries
+    found = told(desk.connect_tenant("acme", TENANT))
+    assert found == {"m1": "connected", "m2": MOVED, "m3": "connected"}
+    assert store.vault.get("acme", "microsoft-m2") is None
+    assert store.vault.get("acme", "microsoft-m1") is not None
+    ended = registry.known["acme", "microsoft-m2"]
+    assert (ended["state"], ended["reason"], ended["scopes"]) == ("paused", MOVED, [])
+    said = list(registry.said)
+    desk.connect_tenant("acme", TENANT)
+    assert [one["member"] for one in registry.said[len(said) :]] == ["m1", "m3"]
+    registry.entries.append(before)
+    registry.entries = [one for one in registry.entries if one["id"] != "m2" or one is before]
+    assert told(desk.connect_tenant("acme", TENANT, only="m2")) == {"m2": "connected"}
+
+
+def test_a_mailbox_that_went_to_another_member_is_told_until_the_first_is_disconnected(
+    desk: ConnectingDesk, store: Store, registry: MemoryRegistry
+) -> None:
+    """What was read of it stays the first one's, and nobody goes on reading for them. Who was left out is not told of again."""
+    desk.connect_tenant("acme", TENANT, without=["m3"])
+    registry.entries = [entry("member", "m1"), entry("member", "m2", f"bert@{TENANT}")]
+    registry.entries.append(entry("member", "m4", f"anna@{TENANT}"))
+    found = told(desk.connect_tenant("acme", TENANT))
+    assert (found["m1"], found["m2"]) == (MOVED, "connected")
+    assert "this account is connected already, as microsoft-m1" in found["m4"]
+    assert "m3" not in found
+    assert store.vault.get("acme", "microsoft-m1") is None
+
+
+def test_one_member_connected_by_name_ends_nobody_elses_access(
+    desk: ConnectingDesk, store: Store, registry: MemoryRegistry
+) -> None:
+    desk.connect_tenant("acme", TENANT)
+    registry.entries.pop(1)
+    assert told(desk.connect_tenant("acme", TENANT, only="m1")) == {"m1": "connected"}
+    assert store.vault.get("acme", "microsoft-m2") is not None
+
+
+@pytest.mark.parametrize("entries", [[entry("member", "m1", "new@elsewhere.example")], []])
+def test_who_signed_in_is_not_looked_at(
+    desk: ConnectingDesk,
+    store: Store,
+    registry: MemoryRegistry,
+    simulator: Simulator,
+    entries: list[DirectoryEntry],
+) -> None:
+    desk.finish("s", browse(simulator, desk.begin("acme", "m1", REDIRECT, "s")))
+    registry.entries[:1] = entries
+    desk.connect_tenant("acme", TENANT)
+    assert store.vault.get("acme", "microsoft-m1") is not None

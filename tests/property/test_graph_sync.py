@@ -380,6 +380,13 @@ class AgendaMachine(Connector):
             self.box.delete_event(key, announced=announced)
             self.silent |= not announced
 
+    @rule(key=events, which=st.integers(0, 2))
+    def move_event(self, key: str, which: int) -> None:
+        """To another own calendar."""
+        own = [one for one in self.box.calendars.values() if one.owner == ADDRESS]
+        if self._find(key) and key not in own[which % len(own)].events:
+            self.box.move_event(key, own[which % len(own)])
+
     @rule(shared=st.booleans())
     def new_calendar(self, shared: bool) -> None:
         self.count += 1

@@ -13,6 +13,9 @@ now, replaced. Cursors:
     calendar:<id>       the window, where its round goes on, and the series that are still to be read in it
     series:<master>     which occurrences are shown, and since when
 
+An event that a calendar's changes say is gone may still be found by its id: it takes place outside the window, or is in another calendar.
+Then this one takes back what it showed, and that one shows it. Whose it is a calendar says itself, by what it shows at that time.
+
 What Graph refuses or nobody can read holds up nothing else. It is a dead letter, stays as it was last read, and is tried again with the next
 whole round, whose listing shows it: so it is known to be there, and missing unless it is held. A series that only fails in passing is
 listed as well, and left for the next round.
@@ -24,6 +27,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, time, timedelta
 from hashlib import blake2b
@@ -35,7 +39,7 @@ from rapport_core.clock import Clock, from_ms, to_ms
 from rapport_core.errors import InvariantError, PoisonError
 from rapport_producers.connection_log import ConnectionLog, Domain
 from rapport_producers.graph.client import OF_ONE_ITEM, GraphClient, Mailbox, path_of
-from rapport_producers.graph.errors import GraphError, NotFound, Resync, Transient
+from rapport_producers.graph.errors import AdminNeeded, GraphError, NotFound, Rejected, Resync, Transient
 from rapport_producers.graph.events import EVENT_PARAMS, INSTANCE_PARAMS, graph_event_change
 from rapport_producers.graph.rounds import DeltaPage, Json, Reader, refusal_of
 from rapport_producers.pages import fitting
@@ -65,6 +69,8 @@ _LINK_AGE_MS: Final = 3_600_000
 _UTC: Final = ('outlook.timezone="UTC"',)
 _THIN_PARAMS: Final = {"$select": "id,type,seriesMasterId,isAllDay,start,originalStartTimeZone"}
 _LIST, _CALENDAR, _SERIES = "calendars", "calendar:", "series:"
+_REFUSALS: Final = (AdminNeeded, Rejected)
+"""What may be true of one calendar alone."""
 
 
 class Window(NamedTuple):
@@ -112,6 +118,9 @@ class CalendarSync:
         self._jitter_s = crc32(f"{log.owner.tenant}/{log.owner.connection}".encode()) % _DAY_S
         self._looking = asyncio.Lock()
         self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._refused: set[str] = set()
+        # What begins before it was never collected: where the first of all windows began, or a little earlier.
+        self._oldest_ms = window_of(history_from - timedelta(days=1), timedelta(), self._jitter_s).begin
 
     # -- duties -------------------------------------------------------------------------------------------------
 
@@ -162,12 +171,24 @@ class CalendarSync:
 
         `kind`: what it is raised for. That a series fails in passing is for the changes alone, which try it again: a listing has ended.
         """
-        of_kind = {calendar: error for calendar, error in troubles.items() if isinstance(error, kind)}
+        refusals = {calendar: error for calendar, error in troubles.items() if isinstance(error, _REFUSALS)}
+        await self._settle_refusals(refusals, troubles)
+        others = {calendar: error for calendar, error in troubles.items() if calendar not in refusals}
+        of_kind = {calendar: error for calendar, error in others.items() if isinstance(error, kind)}
         if of_kind:
             await self._look()
         for calendar, error in of_kind.items():
             if calendar in self._calendars():
                 raise error
+
+    async def _settle_refusals(self, refusals: Mapping[str, GraphError], read: Iterable[str]) -> None:
+        """Makes calendars dead letters that Graph refuses, once; they are asked for again with the others. Raises when it refuses all."""
+        if refusals and refusals.keys() >= set(self._calendars()):
+            # That somebody has to act is what matters more.
+            raise min(refusals.values(), key=lambda error: not isinstance(error, AdminNeeded))
+        for calendar in sorted(refusals.keys() - self._refused):
+            await self._log.bury(self._origin(_CALENDAR + calendar), refusal_of(refusals[calendar]))
+        self._refused = (self._refused - set(read)) | refusals.keys()
 
     # -- calendars ----------------------------------------------------------------------------------------------
 
@@ -234,11 +255,17 @@ class CalendarSync:
     # -- rounds -------------------------------------------------------------------------------------------------
 
     async def _follow(self, calendar: str) -> GraphError | None:
-        """Reads the round that is under way or due, and a whole one where the window has moved on since. Returns as `_read_round`."""
-        trouble = await self._read(calendar)
-        if Window(*self._position(_CALENDAR + calendar)["window"]) != self._window():
-            await self._begin(calendar, Lane.BACKFILL)
+        """Reads the round that is under way or due, and a whole one where the window has moved on since.
+
+        Returns as `_read_round`, and what refuses this calendar.
+        """
+        try:
             trouble = await self._read(calendar)
+            if Window(*self._position(_CALENDAR + calendar)["window"]) != self._window():
+                await self._begin(calendar, Lane.BACKFILL)
+                trouble = await self._read(calendar)
+        except _REFUSALS as refusal:
+            return refusal
         return trouble
 
     async def _read(self, calendar: str, tries: int = _TRIES) -> GraphError | None:
@@ -279,8 +306,8 @@ class CalendarSync:
             is_quiet = page.is_last and not (page.changed or page.gone or position["masters"])
             if is_quiet and position["listing"] is None and now_ms - position["at"] < _LINK_AGE_MS:
                 return None
-            masters = await self._take(calendar, position, page)
-            named = sorted({*position["masters"], *masters})
+            masters, left = await self._take(calendar, position, page)
+            named = sorted(({*position["masters"]} - left) | masters)
             position = {**position, "link": page.link, "is_over": page.is_last, "masters": named}
             await self._log.save(stream, position)
         refused, failing = await self._read_all_series(calendar, position)
@@ -292,28 +319,115 @@ class CalendarSync:
         await self._log.save(stream, {**_idle(window, position["link"], now_ms), "masters": sorted(failing)})
         return next(iter(failing.values()), None)
 
-    async def _take(self, calendar: str, position: Mapping[str, Any], page: DeltaPage) -> set[str]:
-        """Publishes what became of the single events that a page names. Returns the masters of the series that it names."""
+    async def _take(
+        self, calendar: str, position: Mapping[str, Any], page: DeltaPage
+    ) -> tuple[set[str], set[str]]:
+        """Publishes what became of the single events that a page names.
+
+        Returns the masters of the series that it names, and of those that are in another calendar now.
+        """
         named = {id_: _series_of(item) for id_, item in page.changed.items()}
         masters = {master for master in named.values() if master}
-        masters |= {id_ for id_ in page.gone if self._log.position(_SERIES + id_) is not None}
-        doubtful = [id_ for id_ in page.gone if id_ not in masters]
-        singles = {id_ for id_, master in named.items() if not master}
-        gone = set(doubtful)
-        async for found in self._reader.items(
-            [*sorted(singles), *doubtful], "events", params=EVENT_PARAMS, prefer=_UTC
-        ):
+        singles = sorted(id_ for id_, master in named.items() if not master)
+        async for found in self._reader.items(singles, "events", params=EVENT_PARAMS, prefer=_UTC):
             bodies = {id_: body for id_, body in found.bodies.items() if body is not None}
             masters |= {master for body in bodies.values() if (master := _series_of(body))}
             events = [{"id": id_, **body} for id_, body in bodies.items() if not _series_of(body)]
-            gone -= bodies.keys()
             await self._publish(calendar, position, found.fetch, events, None)
-            # That an event was removed holds although Graph refuses to show it.
-            for id_ in singles & found.refused.keys():
-                listed = await self._bury(position, page.changed[id_], found.refused[id_])
+            for id_, poison in found.refused.items():
+                listed = await self._bury(position, page.changed[id_], poison)
                 await self._page(calendar, position, found.fetch, listed)
-        await self._page(calendar, position, page.fetch, [removed(id_) for id_ in doubtful if id_ in gone])
-        return masters
+        gone, left = await self._take_gone(calendar, position, page.gone, masters)
+        return masters | gone, left
+
+    async def _take_gone(
+        self, calendar: str, position: Mapping[str, Any], ids: Sequence[str], named: Collection[str]
+    ) -> tuple[set[str], set[str]]:
+        """Publishes what became of events that are said to be gone; of series that are `named` beside them it is known. Returns as `_take`.
+
+        Graph says so of what was deleted, of what is in another calendar, and of what takes place outside the window, also if it always did.
+        """
+        masters = {id_ for id_ in ids if self._log.position(_SERIES + id_) is not None}
+        series: dict[str, str] = {}
+        doubtful = [id_ for id_ in ids if id_ not in masters]
+        async for found in self._reader.items(doubtful, "events", params=EVENT_PARAMS, prefer=_UTC):
+            bodies = {id_: {"id": id_, **body} for id_, body in found.bodies.items() if body is not None}
+            series |= {id_: master for id_, body in bodies.items() if (master := _series_of(body))}
+            events = {id_: body for id_, body in bodies.items() if id_ not in series}
+            kept = [id_ for id_, body in events.items() if await self._is_kept(calendar, position, body)]
+            await self._publish(calendar, position, found.fetch, [events[id_] for id_ in kept], None)
+            # That an event was removed holds although Graph refuses to show it.
+            absent = [id_ for id_ in [*found.bodies, *found.refused] if id_ not in {*series, *kept}]
+            await self._page(calendar, position, found.fetch, [removed(id_) for id_ in absent])
+        masters |= set(series.values())
+        left = {
+            master
+            for master in sorted(masters.difference(named))
+            if await self._has_left(calendar, position, master, series)
+        }
+        return masters - left, left
+
+    # -- whose an event is --------------------------------------------------------------------------------------
+
+    async def _is_kept(self, calendar: str, position: Mapping[str, Any], event: Json) -> bool:
+        """Whether a single event that a calendar's changes say is gone is published nevertheless, as it is now.
+
+        It is where it only takes place outside the window now. One that lies before all that is collected is nothing to anybody, and one
+        inside is in another calendar, unless what was said is old: that calendar tells of it.
+        """
+        window, at = Window(*position["window"]), _start_ms(event)
+        if at is None:
+            return True  # publishing it makes it a dead letter
+        if window.holds(at):
+            return await self._shows(calendar, event, at)
+        return at >= min(self._oldest_ms, window.begin)
+
+    async def _is_in(self, calendar: str, position: Mapping[str, Any], master: str) -> bool | None:
+        """Whether a series is in a calendar, by its first instance in the window; None where that does not tell."""
+        path = path_of(self._mailbox, "events", master, "instances")
+        params = {**_THIN_PARAMS, **Window(*position["window"]).params(), "$top": "1"}
+        with suppress(*OF_ONE_ITEM, Transient):  # reading it says what it is
+            async for _, items in self._reader.pages(path, params, prefer=_UTC):
+                for first in items:
+                    at = _start_ms(first)
+                    return None if at is None else await self._shows(calendar, first, at)
+        return None
+
+    async def _shows(self, calendar: str, event: Json, at_ms: int) -> bool:
+        """Whether a calendar itself shows an event where it begins: by its id alone Graph finds it wherever it is."""
+        path = path_of(self._mailbox, "calendars", calendar, "calendarView")
+        # A day around it: whole days begin at another time elsewhere.
+        around = Window(at_ms - _DAY_S * 1000, at_ms + _DAY_S * 1000)
+        params = {**_THIN_PARAMS, **around.params(), "$top": str(PAGE_ITEMS)}
+        async for _, items in self._reader.pages(path, params, prefer=_UTC):
+            if any(item.get("id") == event["id"] for item in items):
+                return True
+        return False
+
+    async def _has_left(
+        self, calendar: str, position: Mapping[str, Any], master: str, gone: Mapping[str, str]
+    ) -> bool:
+        """Whether a series is in another calendar now; then takes back what this one showed. `gone`: the series of what was said to be gone."""
+        fetch = self._log.next_fetch()
+        if await self._is_in(calendar, position, master) is not False:
+            return False
+        shown = [*self._shown(master).starts, *(id_ for id_, its in gone.items() if its == master)]
+        await self._page(calendar, position, fetch, [removed(id_) for id_ in dict.fromkeys(shown)])
+        cursor = self._log.position(_SERIES + master)
+        if cursor is not None and cursor["calendar"] == calendar:
+            await self._log.forget(_SERIES + master)
+        return True
+
+    async def _take_over(self, calendar: str, position: Mapping[str, Any], master: str) -> None:
+        """Takes back what another calendar showed of a series that is in this one now."""
+        before, fetch = self._log.position(_SERIES + master), self._log.next_fetch()
+        if before is None or before["calendar"] == calendar:
+            return
+        if await self._is_in(calendar, position, master):
+            changes = [removed(id_) for id_ in self._shown(master).starts]
+            stream = _CALENDAR + before["calendar"]
+            await self._log.page(Domain.CALENDAR, Lane.LIVE, stream, changes, fetch)
+            await self._drop(_SERIES + master)
 
     # -- series -------------------------------------------------------------------------------------------------
 
@@ -340,6 +454,7 @@ class CalendarSync:
 
         Raises PoisonError when Graph refuses it, and what refuses the whole mailbox; nothing is said of it then.
         """
+        await self._take_over(calendar, position, master)
         known = self._shown(master)
         fetch, body = await self._master(master)
         if body is None or _series_of(body) != master:

@@ -280,6 +280,14 @@ class Agenda:
         if announced:
             self._event_changed(home, event, "removed", "deleted", {one.key for one in event.occurrences()})
 
+    def move_event(self, key: str, calendar: Calendar) -> None:
+        """The event or series goes to another calendar, with the id that it has."""
+        home, event = self.find_event(key)
+        del home.events[key]
+        self._event_changed(home, event, "removed", "deleted", {one.key for one in event.occurrences()})
+        calendar.events[key] = event
+        self._event_changed(calendar, event, "added", "created", {EVERY})
+
     def find_event(self, named: str) -> tuple[Calendar, Event]:
         """By either kind of id; `Refusal` 404 when there is none."""
         for calendar in self.calendars.values():

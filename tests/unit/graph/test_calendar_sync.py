@@ -125,10 +125,10 @@ def test_a_first_sync_that_was_ended_goes_on_where_it_was(lab: GraphLab) -> None
         lab.connect_calendar()
     lab.crash()
     lab.log.before_send = lambda _: None
-    asked = lab.asked("calendarview/delta")
+    asked = lab.asked("calendarView/delta")
     lab.connect_calendar()
     assert len(starts(lab)) == 24
-    assert lab.asked("calendarview/delta") <= asked + 1
+    assert lab.asked("calendarView/delta") <= asked + 1
     assert [page["type"] for page in lab.log.pages()].count("listing_begin") == 1
 
 

@@ -18,7 +18,7 @@ import structlog
 
 from rapport_core.clock import Clock, to_ms
 from rapport_producers.connection_log import ConnectionLog
-from rapport_producers.graph.errors import NotFound, Rejected
+from rapport_producers.graph.errors import AdminNeeded, NotFound, Rejected
 from rapport_schemas.records import Coverage
 
 EVERY_S: Final = 3600.0
@@ -145,7 +145,11 @@ class Healing:
         for gap in gaps_of(due):
             try:
                 await self._mail.refetch(gap.stream, gap.since_ms, gap.until_ms)
-            except (NotFound, Rejected) as refusal:  # asking soon would not help, and there are other days
+            except (
+                AdminNeeded,
+                NotFound,
+                Rejected,
+            ) as refusal:  # asking soon would not help, and there are other days
                 _log.warning(
                     "days_not_read",
                     connection=self._log.owner.connection,

@@ -14,6 +14,9 @@ What is to be done is written down as cursors before anything of it is done, so 
     first               the first sync has ended
 
 Excluded folders (junk, trash and their like) are followed for ids only. Several folders may be one stream: those below an excluded one.
+
+A folder that Graph refuses is a dead letter and set aside for a while; the others go on, and what reads them ends without it. Only when
+all that are collected are refused is that the mailbox's error.
 """
 
 from __future__ import annotations
@@ -25,11 +28,21 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import structlog
+
 from rapport_core.clock import Clock, from_ms, to_ms
 from rapport_core.errors import InvariantError, PoisonError
 from rapport_producers.connection_log import ConnectionLog, Domain
+from rapport_producers.graph.aside import Aside
 from rapport_producers.graph.client import GraphClient, Mailbox, path_of
-from rapport_producers.graph.errors import NotFound, Resync, Transient
+from rapport_producers.graph.errors import (
+    AdminNeeded,
+    GraphError,
+    NotFound,
+    Rejected,
+    Resync,
+    Transient,
+)
 from rapport_producers.graph.folders import EXCLUDED, SENT, WELL_KNOWN, FolderTree, folder_tree
 from rapport_producers.graph.messages import MESSAGE_PARAMS, message_change
 from rapport_producers.graph.rounds import (
@@ -61,17 +74,22 @@ _SLICE: Final = 2
 """Pages of the past that are read between two looks at what changes now."""
 
 _TRIES: Final = 3
-"""How often in a row a stream is begun anew that Graph forgets while it is read, or a folder looked for that is not there."""
+"""How often in a row a stream is begun anew that Graph forgets while it is read."""
 
 _LINK_AGE_MS: Final = 3_600_000
 """A link that only says that nothing happened is saved this seldom: the one before it does as well."""
 
 _DAY_MS: Final = 86_400_000
 _WATCHED: Final = ("inbox", SENT)
+_REFUSALS: Final = (AdminNeeded, NotFound, Rejected, Resync)
+"""What may be true of one folder alone."""
+
 _TREE, _SWEEP, _FIRST = "folders", "sweep", "first"
 _MAIL, _HISTORY, _LISTING = "mail:", "history:", "listing:"
 _DELTA_PARAMS: Final = {"$select": "id,receivedDateTime"}
 _LIGHT_PARAMS: Final = {"$select": "id,receivedDateTime,parentFolderId,isDraft"}
+
+_logger = structlog.get_logger(__name__)
 
 
 class MailSync:
@@ -101,7 +119,7 @@ class MailSync:
         self._following, self._reading = asyncio.Lock(), asyncio.Lock()
         self._forgotten: set[str] = set()
         self._is_tree_old = False
-        self._missed = 0
+        self._unfollowed, self._unlisted = Aside(clock), Aside(clock)
         self._restarts: Counter[str] = Counter()
 
     # -- duties -------------------------------------------------------------------------------------------------
@@ -113,9 +131,11 @@ class MailSync:
         """
         await self._look()
         async with self._following:
-            await together(self._follow(folder) for folder in self._watched_first(self._followed()))
+            refused: dict[str, GraphError] = {}
+            await together(self._follow(folder, refused) for folder in self._watched_first(self._followed()))
             await self._begin_anew()
-        if self._log.position(_FIRST) is None or self._reading.locked():
+            await self._leave_out(self._unfollowed, refused)
+        if not self._has_read_past() or self._reading.locked():
             return False
         return await self._catch_up(_SLICE) or self._is_tree_old
 
@@ -139,11 +159,14 @@ class MailSync:
             stream = position["left"][0]
             try:
                 position = await self._list_step(_SWEEP, stream, position, Lane.BACKFILL)
-                self._missed = 0
-            except NotFound:
-                self._miss()
-                await self._look()
-                position = {"left": position["left"]}
+            except _REFUSALS as error:
+                folder, left = position["folders"][0], position["left"]
+                await self._leave_out(self._unlisted, {folder: error})
+                is_left_out = self._unlisted.holds(folder)
+                if not is_left_out:
+                    await self._look()
+                # Begun anew, or left without an end: of what was not listed nobody may believe that it is gone.
+                position = {"left": left[1:] if is_left_out else left}
         await self._log.forget(_SWEEP)
 
     async def refetch(self, stream: str, since_ms: int, until_ms: int) -> None:
@@ -179,6 +202,8 @@ class MailSync:
         for cursor in sorted(self._log.ignored):
             if cursor.startswith(_LISTING):
                 await self._log.save(cursor, {})
+        for cursor in self._stray_pasts(tree.streams):
+            await self._log.forget(cursor)
         for folder, stream in known.items():
             if tree.streams.get(folder) != stream:
                 await self._end_folder(folder, stream, tree.streams.get(folder))
@@ -213,10 +238,17 @@ class MailSync:
             for folder, stream in self._streams().items()
         )
 
+    def _stray_pasts(self, streams: Mapping[str, str]) -> list[str]:
+        """Cursors of the past of folders that are not collected: an owner ended while it let go of one."""
+        pasts = [name for name in self._log.streams() if name.startswith(_HISTORY)]
+        collected = {folder for folder, stream in streams.items() if stream not in EXCLUDED}
+        return [name for name in pasts if name.removeprefix(_HISTORY) not in collected]
+
     async def _tree_link(self, position: Mapping[str, Any] | None) -> str | None:
         """Where the tree's next round of changes begins; None when nothing changed in it."""
         link: str = position["link"] if position else ""
         is_changed = position is None or self._is_tree_old or self._lacks_cursors()
+        is_changed = is_changed or bool(self._stray_pasts(self._streams()))
         try:
             link, is_news = await self._tree_round(link)
         except Resync:
@@ -258,34 +290,61 @@ class MailSync:
     async def _end_folder(self, folder: str, stream: str, now: str | None) -> None:
         """A folder is no longer in a stream, which is listed without it; `now` is the stream that it is in."""
         await self._log.save(_LISTING + stream, {})
-        if now is None:
-            await self._drop(_MAIL + folder)
+        # Its round is what says that there is something to end: it goes last.
         if now is None or now in EXCLUDED:
             await self._drop(_HISTORY + folder)
+        if now is None:
+            await self._drop(_MAIL + folder)
 
     async def _drop(self, cursor: str) -> None:
         if self._log.position(cursor) is not None:
             await self._log.forget(cursor)
 
+    async def _leave_out(self, aside: Aside, refused: Mapping[str, GraphError]) -> None:
+        """Sets aside folders that cannot be read. One that is not there is first looked for in the tree, a few times.
+
+        Raises what is refused when no folder is left that is collected: then it is the mailbox that cannot be read.
+        """
+        news: dict[str, GraphError] = {}
+        for folder, error in refused.items():
+            if isinstance(error, NotFound) and aside.miss(folder):
+                self._is_tree_old = True
+            elif aside.put(folder):
+                news[folder] = error
+        collected = [folder for folder, stream in self._streams().items() if stream not in EXCLUDED]
+        if refused and all(aside.holds(folder) for folder in collected):
+            aside.clear()
+            raise min(refused.values(), key=lambda error: not isinstance(error, AdminNeeded))
+        for folder, error in news.items():
+            said = error.code or str(error.status)
+            _logger.warning("folder_left_out", connection=self._log.owner.connection, code=said)
+            poison = PoisonError("refused", f"Microsoft Graph refuses this folder ({said})")
+            await self._log.bury(self._origin(self._streams().get(folder, folder)), poison)
+
     # -- what changes -------------------------------------------------------------------------------------------
 
-    async def _follow(self, folder: str) -> None:
-        """Publishes the folder's changes, page by page; the cursor goes behind a page when it is published."""
+    async def _follow(self, folder: str, refused: dict[str, GraphError]) -> None:
+        """Publishes the folder's changes, page by page; the cursor goes behind a page when it is published.
+
+        A folder that cannot be read is written into `refused`. What refuses the messages in it is raised: that is all of them.
+        """
         position, now_ms, is_over = self._position(_MAIL + folder), to_ms(self._clock.now()), False
-        try:
-            while not is_over:
+        while not is_over:
+            try:
                 page = await self._delta(folder, position["link"], Lane.LIVE)
-                is_over = page.is_last
-                is_quiet = is_over and not page.changed and not page.gone
-                if is_quiet and now_ms - position["at"] < _LINK_AGE_MS:
-                    return
-                await self._take(position["stream"], page)
-                position = {**position, "link": page.link, "at": now_ms}
-                await self._log.save(_MAIL + folder, position)
-        except NotFound:
-            self._is_tree_old = True
-        except Resync:
-            self._forgotten.add(folder)
+            except Resync:
+                self._forgotten.add(folder)
+                return
+            except _REFUSALS as error:
+                refused[folder] = error
+                return
+            is_over = page.is_last
+            is_quiet = is_over and not page.changed and not page.gone
+            if is_quiet and now_ms - position["at"] < _LINK_AGE_MS:
+                return
+            await self._take(position["stream"], page)
+            position = {**position, "link": page.link, "at": now_ms}
+            await self._log.save(_MAIL + folder, position)
 
     async def _begin_anew(self) -> None:
         """Folders whose place Graph has forgotten: what is there is listed, behind a first round that begins now."""
@@ -299,7 +358,9 @@ class MailSync:
 
     async def _delta(self, folder: str, link: str, lane: Lane) -> DeltaPage:
         path = path_of(self._mailbox, "mailFolders", folder, "messages", "delta")
-        return await self._reader.delta(link, path, _DELTA_PARAMS, lane=lane)
+        page = await self._reader.delta(link, path, _DELTA_PARAMS, lane=lane)
+        self._unfollowed.take_back(folder)
+        return page
 
     async def _take(self, stream: str, page: DeltaPage) -> None:
         """Publishes what became of everything that a page of changes names."""
@@ -366,29 +427,24 @@ class MailSync:
         """Reads so many pages of the past. Whether there may be more."""
         async with self._reading:
             for _ in range(pages):
-                try:
-                    if not await self._past_step():
-                        return False
-                except NotFound:
-                    self._miss()
-                    return True
-                self._missed = 0
+                if not await self._past_step():
+                    return False
             return True
-
-    def _miss(self) -> None:
-        """A folder is not there: the tree has changed. Raises when looking at it again and again does not help."""
-        self._is_tree_old, self._missed = True, self._missed + 1
-        if self._missed > _TRIES:
-            self._missed = 0
-            raise NotFound
 
     async def _past_step(self) -> bool:
-        """The next page: of folders whose changes are not followed yet, then of streams to list anew, then of history."""
+        """The next page: of folders whose changes are not followed yet, then of streams to list anew, then of history.
+
+        Whether there was one; what is set aside waits.
+        """
         new = [folder for folder in self._folders() if self._position(_MAIL + folder)["is_new"]]
+        new = [folder for folder in new if not self._unfollowed.holds(folder)]
         if new:
-            await together(self._first_round_step(folder) for folder in new)
+            refused: dict[str, GraphError] = {}
+            await together(self._first_round_step(folder, refused) for folder in new)
+            await self._leave_out(self._unfollowed, refused)
             return True
-        listing = next((name for name in self._log.streams() if name.startswith(_LISTING)), None)
+        listings = [name for name in self._log.streams() if name.startswith(_LISTING)]
+        listing = next((name for name in listings if self._can_list(name.removeprefix(_LISTING))), None)
         if listing is not None:
             await self._listing_step(listing)
             return True
@@ -397,17 +453,30 @@ class MailSync:
             await self._history_step(folder)
         return folder is not None
 
-    async def _first_round_step(self, folder: str) -> None:
+    def _can_list(self, stream: str) -> bool:
+        """Whether every folder of a stream is one whose past may be read now."""
+        return all(self._has_readable_past(folder) for folder in self._folders_of(stream))
+
+    def _has_readable_past(self, folder: str) -> bool:
+        """Not of one that is set aside, nor before its changes are followed: what happened in between would be lost."""
+        position = self._log.position(_MAIL + folder)
+        return position is not None and not position["is_new"] and not self._unlisted.holds(folder)
+
+    async def _first_round_step(self, folder: str, refused: dict[str, GraphError]) -> None:
         """A page of the first round: what it shows is listed afterwards, what changes after it is followed from here on."""
         position = self._position(_MAIL + folder)
         try:
             page = await self._delta(folder, position["link"], Lane.BACKFILL)
-        except Resync:
+        except Resync as error:
             self._restarts[folder] += 1
             if not position["link"] or self._restarts[folder] > _TRIES:
                 del self._restarts[folder]
-                raise
-            await self._log.save(_MAIL + folder, {**position, "link": ""})
+                refused[folder] = error
+            else:
+                await self._log.save(_MAIL + folder, {**position, "link": ""})
+            return
+        except _REFUSALS as error:
+            refused[folder] = error
             return
         if page.is_last:
             self._restarts.pop(folder, None)
@@ -416,7 +485,12 @@ class MailSync:
     async def _listing_step(self, cursor: str) -> None:
         stream = cursor.removeprefix(_LISTING)
         position = {"left": [stream], **self._position(cursor)}
-        if not (await self._list_step(cursor, stream, position, Lane.LIVE))["left"]:
+        try:
+            position = await self._list_step(cursor, stream, position, Lane.LIVE)
+        except _REFUSALS as error:
+            await self._leave_out(self._unlisted, {position["folders"][0]: error})
+            return
+        if not position["left"]:
             await self._log.forget(cursor)
 
     async def _list_step(
@@ -465,7 +539,7 @@ class MailSync:
     ) -> ListPage:
         params = MESSAGE_PARAMS if is_whole else _LIGHT_PARAMS
         top = PAGE_ITEMS if is_whole else PAGE_IDS
-        return await self._reader.list(
+        page = await self._reader.list(
             path_of(self._mailbox, "mailFolders", folder, "messages"),
             {**params, "$top": str(top)},
             place,
@@ -473,20 +547,28 @@ class MailSync:
             until,
             is_counted=is_counted,
         )
+        self._unlisted.take_back(folder)
+        return page
 
     def _newest_unread(self) -> str | None:
         """The folder whose past is read next: the one that was read the least far back."""
         unread = {
             name: position["place"]["before"] or "~"
             for name in self._log.streams()
-            if name.startswith(_HISTORY) and (position := self._position(name))["place"] is not None
+            if name.startswith(_HISTORY)
+            and (position := self._position(name))["place"] is not None
+            and self._has_readable_past(name.removeprefix(_HISTORY))
         }
         return max(unread, key=lambda name: unread[name]).removeprefix(_HISTORY) if unread else None
 
     async def _history_step(self, folder: str) -> None:
         position, stream = self._position(_HISTORY + folder), self._streams()[folder]
         place = Place(**position["place"])
-        page = await self._list(folder, place, since=self._since, is_whole=True, is_counted=True)
+        try:
+            page = await self._list(folder, place, since=self._since, is_whole=True, is_counted=True)
+        except _REFUSALS as error:
+            await self._leave_out(self._unlisted, {folder: error})
+            return
         await self._publish_contents(page.fetch, stream, page.items, Lane.BACKFILL)
         done = position["done"] + sum(place.is_new(item) for item in page.items)
         total = position["total"] if place.before or page.total is None else page.total
@@ -524,7 +606,13 @@ class MailSync:
         return [folder for folder, found in self._streams().items() if found == stream]
 
     def _followed(self) -> list[str]:
-        return [folder for folder in self._folders() if not self._position(_MAIL + folder)["is_new"]]
+        """The folders whose changes are to be asked for now."""
+        known = [folder for folder in self._folders() if not self._position(_MAIL + folder)["is_new"]]
+        return [folder for folder in known if not self._unfollowed.holds(folder)]
+
+    def _has_read_past(self) -> bool:
+        """Whether the first sync has ended. The record says so too, should the cursor be lost: nobody would read the past again."""
+        return self._log.position(_FIRST) is not None or self._log.record["first_ended"] is not None
 
     def _watched_first(self, folders: list[str]) -> list[str]:
         """Folders with those before all others in which people see at once what is late. Graph answers only some at a time."""

@@ -10,9 +10,11 @@ import pytest
 from graph.letters import Letter
 from graph_holdings import held_mail
 from graph_lab import ADDRESS, GraphLab
+from memory_connection_log import OWNER, CrashError
 from rapport_producers.graph.client import GraphClient
-from rapport_producers.graph.errors import Transient
+from rapport_producers.graph.errors import AdminNeeded, Rejected, Transient
 from rapport_producers.graph.rounds import Place, delta_page, list_page, received_ms
+from rapport_schemas.topics import DEAD, Topic
 
 Answer = dict[str, Any]
 Alter = Callable[[Callable[[str, Answer], Answer]], None]
@@ -124,3 +126,135 @@ def test_a_sent_mail_with_the_subject_of_chats_is_kept_when_it_is_moved(lab: Gra
     lab.box.move(key, "archive")
     lab.poll_mail()
     assert held_mail(lab.log) == ["IM"]
+
+
+# -- folders that Graph refuses ---------------------------------------------------------------------------------
+
+REFUSALS = ["denied", "quota", "bad_request", "item_not_found", "sync_state_invalid"]
+
+
+def dead(lab: GraphLab) -> set[bytes]:
+    """Where what was buried comes from."""
+    return {key for name, key, _ in lab.log.records if name == DEAD.name}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_folder_that_is_refused_from_the_beginning_stops_no_other(lab: GraphLab, kind: str) -> None:
+    other = lab.box.folder("other")
+    lab.deliver("old", days_ago=3)
+    lab.deliver("behind the refusal", other, days_ago=4)
+    lab.simulator.faults.add("GET", f"mailFolders/{other}/messages", count=None, kind=kind)
+    lab.connect_mail()
+    lab.deliver("new")
+    lab.poll_mail()
+    lab.sweep_mail()
+    assert held_mail(lab.log) == ["new", "old"]
+    assert dead(lab) == {f"graph/{OWNER.connection}/folder:{other}".encode()}
+    lab.simulator.faults.clear()
+    lab.advance(3_600.0)
+    lab.poll_mail()
+    assert held_mail(lab.log) == ["behind the refusal", "new", "old"]
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_a_folder_that_is_refused_later_keeps_what_it_held_and_stops_no_other(
+    lab: GraphLab, kind: str
+) -> None:
+    other = lab.box.folder("other")
+    lab.deliver("held", other, days_ago=4)
+    lab.connect_mail()
+    lab.simulator.faults.add("GET", rf"{other}\W*/messages", count=None, kind=kind)
+    lab.deliver("missed", other)
+    for number in range(3):
+        lab.deliver(f"new {number}")
+        lab.poll_mail()
+        lab.advance(300.0)
+    lab.sweep_mail()
+    assert held_mail(lab.log) == ["held", "new 0", "new 1", "new 2"]
+    lab.simulator.faults.clear()
+    lab.advance(3_600.0)
+    lab.poll_mail()
+    assert held_mail(lab.log) == ["held", "missed", "new 0", "new 1", "new 2"]
+
+
+@pytest.mark.parametrize("kind", ["denied", "quota"])
+def test_a_mailbox_of_which_every_folder_is_refused_is_refused(lab: GraphLab, kind: str) -> None:
+    lab.simulator.faults.add("GET", "/messages", count=None, kind=kind)
+    for _ in range(2):
+        with pytest.raises((AdminNeeded, Rejected)):
+            lab.connect_mail()
+    lab.simulator.faults.clear()
+    lab.deliver("mail")
+    lab.connect_mail()
+    lab.simulator.faults.add("GET", "/messages", count=None, kind=kind)
+    for _ in range(2):
+        with pytest.raises((AdminNeeded, Rejected)):
+            lab.poll_mail()
+    assert dead(lab) == set()
+
+
+def test_a_sweep_and_looks_come_to_an_end_with_a_folder_that_only_the_tree_shows(lab: GraphLab) -> None:
+    other = lab.box.folder("other")
+    lab.deliver("held", other)
+    lab.connect_mail()
+    lab.simulator.faults.add("GET", rf"{other}\W*/messages", count=None, kind="item_not_found")
+    calls = len(lab.simulator.calls)
+
+    def count() -> None:
+        if len(lab.simulator.calls) > calls + 500:
+            raise CrashError
+
+    lab.before_get = count
+    lab.sweep_mail()
+    lab.poll_mail()
+    assert held_mail(lab.log) == ["held"]
+
+
+# -- cursors ----------------------------------------------------------------------------------------------------
+
+
+def test_a_crash_while_a_folder_is_let_go_leaves_no_past_that_nobody_can_read(lab: GraphLab) -> None:
+    other = lab.box.folder("other")
+    lab.deliver("gone", other)
+    lab.deliver("stays")
+    lab.run(lambda mail, _: mail.changes())  # every folder is known, and nothing of its past read
+    lab.box.delete_folder(other)
+    before = len(lab.log.records)
+
+    def crash(_: Topic) -> None:
+        if any(value is None for _, _, value in lab.log.records[before:]):
+            raise CrashError
+
+    lab.log.before_send = crash
+    with pytest.raises(CrashError):
+        lab.run(lambda mail, _: mail.changes())
+    lab.crash()
+    lab.log.before_send = lambda _: None
+    lab.connect_mail()
+    assert held_mail(lab.log) == ["stays"]
+
+
+def test_a_past_that_an_earlier_owner_left_behind_is_forgotten(lab: GraphLab) -> None:
+    lab.deliver("stays")
+    lab.connect_mail()
+    assert lab.owner is not None
+    position = {"done": 0, "total": 1, "place": {"before": "", "link": ""}}
+    log = lab.owner.log
+    lab.run(lambda *_: log.save("history:gone", position))
+    lab.crash()
+    lab.connect_mail()
+    lab.poll_mail()
+    assert lab.owner.log.position("history:gone") is None
+
+
+def test_without_its_cursor_the_record_says_that_the_first_sync_has_ended(lab: GraphLab) -> None:
+    lab.connect_mail()
+    assert lab.owner is not None
+    log = lab.owner.log
+    lab.run(lambda *_: log.announce(first_ended=lab.now_ms()))
+    lab.run(lambda *_: log.forget("first"))
+    lab.deliver("of long ago", lab.box.folder("new"), days_ago=40)
+    lab.box.forget_cursors("inbox", "gone")
+    lab.deliver("new")
+    lab.poll_mail()
+    assert held_mail(lab.log) == ["new", "of long ago"]

@@ -145,11 +145,8 @@ class Healing:
         for gap in gaps_of(due):
             try:
                 await self._mail.refetch(gap.stream, gap.since_ms, gap.until_ms)
-            except (
-                AdminNeeded,
-                NotFound,
-                Rejected,
-            ) as refusal:  # asking soon would not help, and there are other days
+            except (AdminNeeded, NotFound, Rejected) as refusal:
+                # Asking soon would not help, and there are other days.
                 _log.warning(
                     "days_not_read",
                     connection=self._log.owner.connection,

@@ -13,7 +13,7 @@ from item_records import coverage
 from memory_connection_log import MemoryLog
 from rapport_core.clock import to_ms
 from rapport_core.errors import RapportError
-from rapport_producers.graph.errors import NotFound, Rejected, Transient
+from rapport_producers.graph.errors import AdminNeeded, NotFound, Rejected, Transient
 from rapport_producers.graph.healing import Gap, Healing, gaps_of, missing_days, only_missing
 from rapport_schemas.records import Coverage
 
@@ -155,7 +155,7 @@ def test_only_what_is_missing_is_kept() -> None:
     assert missing_days([only_missing(said)]) == missing_days([said]) == {("inbox", day(3)): 2}
 
 
-@pytest.mark.parametrize("refusal", [NotFound(), Rejected()])
+@pytest.mark.parametrize("refusal", [AdminNeeded(), NotFound(), Rejected()])
 def test_days_that_graph_refuses_hold_no_others_up(refusal: RapportError) -> None:
     lab = Lab([coverage("inbox", {name(2): (3, 1), name(5): (3, 1)})], fails=refusal)
     asyncio.run(lab.healing().run())

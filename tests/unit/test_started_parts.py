@@ -14,7 +14,7 @@ MICROSOFT = {"microsoft_client_id": "app", "public_url": "https://rapport.exampl
 
 def stages(home: Path, found: Instance, **settings: Any) -> dict[str, int]:
     """The stage of each part, by its name."""
-    away = {"kafka": "127.0.0.1:1", "clickhouse": "http://u:p@127.0.0.1:1/rapport"}
+    away: dict[str, Any] = {"kafka": "127.0.0.1:1", "clickhouse": "http://u:p@127.0.0.1:1/rapport"}
     return {part.name: part.stage for part in parts(Settings(home=home, **away, **settings), found)}
 
 

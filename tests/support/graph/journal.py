@@ -51,13 +51,14 @@ class Quirks:
 
 @dataclass(frozen=True)
 class Entry:
-    """One change of one item. `shown` is its mutable id then; `fields` are those that changed."""
+    """One change of one item. `shown` is its mutable id then; `fields` are those that changed; `again`: it was told before."""
 
     key: str
     shown: str
     kind: Kind
     fields: frozenset[str] = frozenset()
     reason: str = "deleted"
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class Journal:
         """Makes visible what is due."""
         while self._late and self._late[0][0] <= now:
             entry = heapq.heappop(self._late)[2]
+            if entry.again and entry.key not in self.present:
+                continue  # it has gone meanwhile: a stream that told it now would never say so
             self.entries.append(entry)
             if entry.kind == "added":
                 self.present[entry.key] = entry.shown

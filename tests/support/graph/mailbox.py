@@ -219,7 +219,7 @@ class Mailbox(Agenda):
         self._touch(item)
         self._put(item, lag=lag_target, tell=announce_target)
         if twice:
-            self._note(item, "added", lag=(lag_target or 0.0) + 60.0)
+            self._note(item, "added", lag=(lag_target or 0.0) + 60.0, again=True)
         self._tell(item, "updated")
 
     def move_and_back(self, key: str, folder: str) -> None:
@@ -352,10 +352,11 @@ class Mailbox(Agenda):
         lag: float | None = None,
         fields: frozenset[str] = frozenset(),
         reason: str = "deleted",
+        again: bool = False,
     ) -> None:
         now = self.clock()
         wait = self.rng.uniform(*self.quirks.lag) if lag is None else lag
-        entry = Entry(item.key, item.shown, kind, fields, reason)
+        entry = Entry(item.key, item.shown, kind, fields, reason, again)
         self.folders[item.folder].journal.tell(entry, now + wait, now)
 
     def _tell_tree(self, folder: Folder, kind: Kind, fields: Iterable[str] = ()) -> None:

@@ -10,6 +10,9 @@ from rapport_core.errors import ConfigError, UnavailableError
 LOOPBACK = "127.0.0.1"
 _FIRST, _LAST = 20_000, 32_000
 """Below the range from which systems draw the ports of outgoing connections: those could take a port we just found."""
+_given: set[int] = set()
+"""What this process was given lately. Its servers start later, and until then a port looks free to whoever looks again."""
+_MOST_GIVEN = 1_000
 
 
 def is_free(port: int) -> bool:
@@ -24,10 +27,13 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that is free now. Another process may take it before it is used; that is rare and ends in an error."""
+    """A port that is free now, and another one each time. Another process may take it before it is used; that is rare and ends in an error."""
+    if len(_given) >= _MOST_GIVEN:
+        _given.clear()
     for _ in range(200):
         port = random.randint(_FIRST, _LAST)  # noqa: S311 - not a secret
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.add(port)
             return port
     raise UnavailableError("no free port was found on this machine; end some programs and start again")
 

@@ -216,20 +216,25 @@ def _microsoft(settings: Settings) -> str:
     return f"{settings.microsoft_authority} {said}"
 
 
-def _dashboard(address: str | None) -> str:
-    if address is None:
-        return "runs elsewhere"
+def _status(address: str) -> int | None:
+    """What HTTP answers there; None where nobody does."""
     try:
         _get(address, {})
     except urllib.error.HTTPError as error:
-        if error.code >= 500:
-            raise UnavailableError(
-                f"the dashboard fails with status {error.code}: see logs/dashboard.log"
-            ) from error
-    except (OSError, http.client.HTTPException) as error:
-        raise UnavailableError(
-            f"the dashboard at {address} does not answer: see logs/dashboard.log"
-        ) from error
+        return error.code
+    except (OSError, http.client.HTTPException):
+        return None
+    return 200
+
+
+def _dashboard(address: str | None) -> str:
+    if address is None:
+        return "runs elsewhere"
+    status = _status(address)
+    if status is None:
+        raise UnavailableError(f"the dashboard at {address} does not answer: see logs/dashboard.log")
+    if status >= 500:
+        raise UnavailableError(f"the dashboard fails with status {status}: see logs/dashboard.log")
     return f"answers at {address}"
 
 
@@ -238,17 +243,16 @@ def _webhooks(settings: Settings) -> str:
     address = _receiver_address(settings)
     if address is None:
         return "run elsewhere"
-    try:
-        _get(f"{address}/readyz", {})
-    except urllib.error.HTTPError as error:
-        raise UnavailableError(
-            f"the receiver of notifications at {address} is not ready (status {error.code}): see logs/webhooks.log"
-        ) from error
-    except (OSError, http.client.HTTPException) as error:
+    status = _status(f"{address}/readyz")
+    if status is None:
         raise UnavailableError(
             f"the receiver of notifications at {address} does not answer, so changes show within minutes only: "
             "see logs/webhooks.log"
-        ) from error
+        )
+    if status >= 300:
+        raise UnavailableError(
+            f"the receiver of notifications at {address} is not ready (status {status}): see logs/webhooks.log"
+        )
     moves = "" if settings.webhook_port else "; it moves at each start unless RAPPORT_WEBHOOK_PORT is set"
     return f"answer at {address}{moves}"
 

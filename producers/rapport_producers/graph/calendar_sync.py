@@ -38,7 +38,7 @@ from zlib import crc32
 from rapport_core.clock import Clock, from_ms, to_ms
 from rapport_core.errors import InvariantError, PoisonError
 from rapport_producers.connection_log import ConnectionLog, Domain
-from rapport_producers.graph.client import OF_ONE_ITEM, GraphClient, Mailbox, path_of
+from rapport_producers.graph.client import OF_ONE, GraphClient, Mailbox, path_of
 from rapport_producers.graph.errors import AdminNeeded, GraphError, NotFound, Rejected, Resync, Transient
 from rapport_producers.graph.events import EVENT_PARAMS, INSTANCE_PARAMS, graph_event_change
 from rapport_producers.graph.rounds import DeltaPage, Json, Reader, refusal_of
@@ -386,7 +386,7 @@ class CalendarSync:
         """Whether a series is in a calendar, by its first instance in the window; None where that does not tell."""
         path = path_of(self._mailbox, "events", master, "instances")
         params = {**_THIN_PARAMS, **Window(*position["window"]).params(), "$top": "1"}
-        with suppress(*OF_ONE_ITEM, Transient):  # reading it says what it is
+        with suppress(*OF_ONE, Transient):  # reading it says what it is
             async for _, items in self._reader.pages(path, params, prefer=_UTC):
                 for first in items:
                     at = _start_ms(first)
@@ -462,7 +462,7 @@ class CalendarSync:
             return
         try:
             instances = await self._instances(position, master)
-        except OF_ONE_ITEM as error:
+        except OF_ONE as error:
             # It may just have gone. And a mailbox of which all is refused refuses this too, in its own words.
             fetch, body = await self._master(master)
             if body is not None and _series_of(body) == master:

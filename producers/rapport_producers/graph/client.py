@@ -63,8 +63,8 @@ _IDLE_S = 90.0
 _OUTSIDE = (
     "Microsoft Graph named an address that is not its own; nothing was asked there. Please report this."
 )
-OF_ONE_ITEM = (NotFound, Rejected, Resync, AdminNeeded)
-"""What may be true of one thing alone."""
+OF_ONE = (NotFound, Rejected, Resync, AdminNeeded)
+"""What may be true of one thing alone: an item, a series, a folder."""
 
 _log = structlog.get_logger(__name__)
 
@@ -268,7 +268,7 @@ class GraphClient:
         except AdminNeeded as error:
             await self._check_open(mailbox, part, lane)
             return Answer(part.id, {}, error)
-        except OF_ONE_ITEM as error:
+        except OF_ONE as error:
             return Answer(part.id, {}, error)
 
     async def _check_open(self, mailbox: Mailbox, part: Part, lane: Lane) -> None:

@@ -34,12 +34,11 @@ from rapport_core.clock import Clock, from_ms, to_ms
 from rapport_core.errors import InvariantError, PoisonError
 from rapport_producers.connection_log import ConnectionLog, Domain
 from rapport_producers.graph.aside import Aside
-from rapport_producers.graph.client import GraphClient, Mailbox, path_of
+from rapport_producers.graph.client import OF_ONE, GraphClient, Mailbox, path_of
 from rapport_producers.graph.errors import (
     AdminNeeded,
     GraphError,
     NotFound,
-    Rejected,
     Resync,
     Transient,
 )
@@ -81,9 +80,6 @@ _LINK_AGE_MS: Final = 3_600_000
 
 _DAY_MS: Final = 86_400_000
 _WATCHED: Final = ("inbox", SENT)
-_REFUSALS: Final = (AdminNeeded, NotFound, Rejected, Resync)
-"""What may be true of one folder alone."""
-
 _TREE, _SWEEP, _FIRST = "folders", "sweep", "first"
 _MAIL, _HISTORY, _LISTING = "mail:", "history:", "listing:"
 _DELTA_PARAMS: Final = {"$select": "id,receivedDateTime"}
@@ -159,7 +155,7 @@ class MailSync:
             stream = position["left"][0]
             try:
                 position = await self._list_step(_SWEEP, stream, position, Lane.BACKFILL)
-            except _REFUSALS as error:
+            except OF_ONE as error:
                 folder, left = position["folders"][0], position["left"]
                 await self._leave_out(self._unlisted, {folder: error})
                 is_left_out = self._unlisted.holds(folder)
@@ -335,7 +331,7 @@ class MailSync:
             except Resync:
                 self._forgotten.add(folder)
                 return
-            except _REFUSALS as error:
+            except OF_ONE as error:
                 refused[folder] = error
                 return
             is_over = page.is_last
@@ -475,7 +471,7 @@ class MailSync:
             else:
                 await self._log.save(_MAIL + folder, {**position, "link": ""})
             return
-        except _REFUSALS as error:
+        except OF_ONE as error:
             refused[folder] = error
             return
         if page.is_last:
@@ -487,7 +483,7 @@ class MailSync:
         position = {"left": [stream], **self._position(cursor)}
         try:
             position = await self._list_step(cursor, stream, position, Lane.LIVE)
-        except _REFUSALS as error:
+        except OF_ONE as error:
             await self._leave_out(self._unlisted, {position["folders"][0]: error})
             return
         if not position["left"]:
@@ -566,7 +562,7 @@ class MailSync:
         place = Place(**position["place"])
         try:
             page = await self._list(folder, place, since=self._since, is_whole=True, is_counted=True)
-        except _REFUSALS as error:
+        except OF_ONE as error:
             await self._leave_out(self._unlisted, {folder: error})
             return
         await self._publish_contents(page.fetch, stream, page.items, Lane.BACKFILL)

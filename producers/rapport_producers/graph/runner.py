@@ -345,9 +345,8 @@ class GraphRunner:
                 try:
                     await push.lifecycle(*word)
                 except UnavailableError:
-                    self._lifecycle[word] = (
-                        None  # any other fault would only come back; what follows mends as much
-                    )
+                    # Any other fault would only come back; what follows mends as much.
+                    self._lifecycle[word] = None
                     raise
             is_on = await push.ensure()
             await log.announce(push="on" if is_on else "off")

@@ -30,13 +30,13 @@ class LoopTokens:
         self._tokens, self._threads = tokens, ThreadPoolExecutor(_THREADS, "tokens")
         self._turns: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def root(self, tenant: str, connection: str) -> str:
-        """Where the mailbox of the connection's credential is. Raises UnavailableError."""
+    async def reread(self, tenant: str, connection: str) -> None:
+        """See `Tokens.reread`."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._tokens.root, tenant, connection)
+        await loop.run_in_executor(self._threads, self._tokens.reread, tenant, connection)
 
-    def known_root(self, tenant: str, connection: str) -> str:
-        """The same without waiting, where it was asked before."""
+    def root(self, tenant: str, connection: str) -> str:
+        """See `Tokens.root`; asks nobody once `reread` has."""
         return self._tokens.root(tenant, connection)
 
     async def token(

@@ -111,6 +111,11 @@ class Tokens:
             held.root = credential.root
         return held.root
 
+    def reread(self, tenant: str, connection: str) -> None:
+        """Somebody may have connected anew: the next root and the next token are the vault's. Raises UnavailableError."""
+        held, credential = self._of(tenant, connection), self.credential(tenant, connection)
+        held.root, held.looked_at = "" if credential is None else credential.root, float("-inf")
+
     def remembered(self, tenant: str, connection: str) -> str | None:
         """The token, where nothing need be asked to know that it is good. Never blocks for long."""
         held = self._of(tenant, connection)

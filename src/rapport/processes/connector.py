@@ -144,7 +144,7 @@ class Connector:
         async def opened() -> ConnectionLog:
             desk = Desk(self._outlet, self._store.keys, self._clock, is_ours)
             epoch = await asyncio.to_thread(self._store.next_assignment)
-            await self._tokens.root(owner.tenant, owner.connection)
+            await self._tokens.reread(owner.tenant, owner.connection)
             log = await open_log(desk, owner, ledger, epoch)
             if log.record["history_from"] is None:
                 begin = await asyncio.to_thread(self._history_begin, owner.tenant)
@@ -153,6 +153,7 @@ class Connector:
 
         async def newest() -> Connection | None:
             name = owner.tenant, owner.connection
+            await self._tokens.reread(*name)  # a root of one account must not go with a token of another
             found = await self._ledgers.read(lambda *other: other == name)
             return found[name].connection if name in found else None
 
@@ -217,7 +218,7 @@ class _OwnedMailbox:
     @property
     def root(self) -> str:
         """Where its resources are."""
-        return self._tokens.known_root(self.tenant, self.connection)
+        return self._tokens.root(self.tenant, self.connection)
 
     async def token(self, *, refused: str | None = None, claims: str | None = None) -> str:
         """A token that is believed to be good; see MicrosoftMailbox."""

@@ -333,6 +333,16 @@ def test_the_mailbox_is_that_of_the_credential(vault: FakeVault, tokens: Tokens,
     assert tokens.root("acme", "c1") == "/users/anna%40acme.com"
 
 
+def test_who_connects_anew_has_root_and_token_at_once(vault: FakeVault, tokens: Tokens) -> None:
+    """Without waiting until it is noticed: one account's root with another's token would be refused."""
+    assert (tokens.root("acme", "c1"), tokens.token("acme", "c1")) == ("/me", "token-1")
+    vault.put("acme", "c1", ROOM.to_bytes())
+    tokens.reread("acme", "c1")
+    assert tokens.root("acme", "c1") == "/users/anna%40acme.com"
+    assert tokens.remembered("acme", "c1") is None
+    assert tokens.token("acme", "c1").startswith("app-")
+
+
 def test_an_account_that_waits_for_its_token_holds_up_no_other(vault: FakeVault, at: list[float]) -> None:
     """However many of its requests wait, and however few threads the machine has for everything."""
     vault.put("acme", "c2", replace(ANNA, cache="cache-10").to_bytes())
